@@ -1,0 +1,58 @@
+"""medqlora: fine-tune a language model on your own medical questions, and see if it helped.
+
+    domain       value types that everything shares
+    config       settings of a run and what suits a model
+    data         files become entries, entries become tokens
+    models       base models, adapters, engines, generation
+    training     the trainer and what it reports
+    evaluation   scores, statistics, safety
+    colab        the machine, its packages, the notebook session
+    persistence  the workspace, checkpoints, adapters
+    runs         jobs as processes
+    services     what tabs, command line and notebooks call
+
+Every class of the public interface can be imported from here; a module is loaded when one of its
+names is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AdapterSaver": "persistence.adapters",
+    "CheckpointManager": "persistence.checkpoints",
+    "ColabResourceDetector": "colab.resources",
+    "DataValidator": "data.validator",
+    "DependencyInstaller": "colab.dependencies",
+    "ErrorRecoveryManager": "recovery",
+    "MedicalDataEntry": "domain.dataset",
+    "MedicalDatasetLoader": "data.loader",
+    "MedicalQueryEvaluator": "evaluation.evaluator",
+    "MedicalTokenizer": "data.tokenizer",
+    "MemoryMonitor": "training.memory",
+    "QLoRAConfig": "config.qlora",
+    "QLoRATrainer": "training.trainer",
+    "QuantizedModelLoader": "models.loader",
+    "ResourceStats": "domain.resources",
+    "ResponseComparator": "evaluation.comparator",
+    "SafetyFilter": "evaluation.safety",
+    "Services": "services",
+    "TrainingMetadata": "domain.training",
+    "TrainingMetricsLogger": "training.metrics",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

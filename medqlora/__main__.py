@@ -1,0 +1,278 @@
+"""The command line: a thin face of the services, `python -m medqlora COMMAND`.
+
+With `--json` one JSON document goes to standard output and everything else to standard error. Exit
+codes: 0 done, 1 the job failed, 2 a mistake that the user can mend; then the document is `{"error":
+{"code", "message", "hint"}}`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.data.columns import parse_mapping
+from medqlora.domain.events import RunFailed
+from medqlora.domain.snapshot import RunSnapshot
+from medqlora.errors import ConfigError, MappingNeededError, MedQLoRAError, PersistenceError
+from medqlora.models.generation import GenerationSettings
+from medqlora.persistence.workspace import DEFAULT_ROOT
+from medqlora.runs.items import read_items
+from medqlora.runs.run_directory import RunDirectory, new_run_id
+from medqlora.services import Services
+from medqlora.services.evaluation import from_queries, held_out
+from medqlora.services.jobs import run_in_foreground
+
+SAMPLE = "sample"
+
+Result = tuple[dict[str, Any], int]
+Command = Callable[[argparse.Namespace], Result]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and returns the exit code."""
+    options = _parser().parse_args(arguments)
+    command: Command = options.command
+    try:
+        document, exit_code = command(options)
+    except MedQLoRAError as error:
+        if options.debug:
+            raise
+        document, exit_code = {"error": _error(error)}, 2
+    if options.json:
+        print(json.dumps(_finite(document), ensure_ascii=False, indent=1))
+    else:
+        _print_plainly(document)
+    return exit_code
+
+
+def inspect(options: argparse.Namespace) -> Result:
+    """What is in a file."""
+    mapping = parse_mapping(options.map) if options.map else None
+    return Services.open(options.workspace).datasets.inspect(options.file, mapping).to_json(), 0
+
+
+def train(options: argparse.Namespace) -> Result:
+    """Trains as a JSON file says."""
+    services = Services.open(options.workspace)
+    values = _read_config(options.config)
+    source = values.pop("dataset", SAMPLE)
+    given_mapping = values.pop("map", None)
+    mapping = parse_mapping(given_mapping) if given_mapping else None
+    eval_share = values.pop("eval_share", 0.1)
+    config = QLoRAConfig.from_dict(values)
+    card = services.datasets.prepare(
+        None if source == SAMPLE else Path(source),
+        mapping=mapping,
+        eval_share=eval_share,
+        seed=config.seed,
+    )
+    path = options.run_dir or services.workspace.runs / new_run_id(card.name)
+    directory = services.training.create(config, card.dataset_id, path=path.resolve())
+    return _run(services, directory)
+
+
+def resume(options: argparse.Namespace) -> Result:
+    """Goes on with a run."""
+    services = Services.open(options.workspace)
+    directory = _run_directory(services, options.run_dir)
+    if not directory.snapshot().can_resume:
+        raise PersistenceError(
+            "This run is done or still running, so there is nothing to resume.",
+            hint="Choose a run that was stopped or interrupted.",
+        )
+    return _run(services, directory)
+
+
+def evaluate(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model the held-out entries, or own queries."""
+    services = Services.open(options.workspace)
+    run = _run_directory(services, options.run_dir)
+    entries = from_queries(options.query) if options.query else held_out(run, limit=options.limit)
+    path = services.workspace.evaluations / new_run_id(run.spec().dataset["name"])
+    directory = services.evaluation.create(
+        run, entries, path=path, max_new_tokens=options.max_new_tokens
+    )
+    document, exit_code = _run(services, directory)
+    return {**document, "items": [asdict(item) for item in read_items(directory.items)]}, exit_code
+
+
+def compare(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model one question."""
+    services = Services.open(options.workspace)
+    turns = [{"role": "user", "content": options.prompt}]
+    settings = GenerationSettings(max_new_tokens=options.max_new_tokens)
+    adapter = _run_directory(services, options.run_dir).adapter
+    try:
+        for update in services.chat.stream_adapter(
+            adapter, base_turns=turns, tuned_turns=turns, settings=settings
+        ):
+            _say(update.phase)
+    finally:
+        services.close()
+    return {
+        "prompt": options.prompt,
+        "base": update.base_text,
+        "fine_tuned": update.tuned_text,
+        "base_tokens": update.base_tokens,
+        "fine_tuned_tokens": update.tuned_tokens,
+        "seconds": update.seconds,
+    }, 0
+
+
+def runs(options: argparse.Namespace) -> Result:
+    """Lists the runs of the workspace."""
+    return {"runs": [asdict(run) for run in Services.open(options.workspace).training.runs()]}, 0
+
+
+def _run(services: Services, directory: RunDirectory) -> Result:
+    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_say_progress)
+    outcome = snapshot.outcome
+    assert outcome is not None, "a run in the foreground has ended"
+    document: dict[str, Any] = {
+        "run_id": snapshot.run_id,
+        "run_dir": str(directory.path),
+        "state": snapshot.state,
+        "step": snapshot.last_step.step if snapshot.last_step else 0,
+        "peak_memory_gib": snapshot.peak_memory_gib,
+        "metrics": {},
+    }
+    if isinstance(outcome, RunFailed):
+        failure = {"code": outcome.code, "message": outcome.message, "hint": outcome.hint}
+        return {**document, "error": failure}, 1
+    return {
+        **document,
+        **{k: v for k, v in asdict(outcome).items() if k in ("metrics", "checkpoint_step")},
+    }, 0
+
+
+def _run_directory(services: Services, given: str) -> RunDirectory:
+    """A run by its folder, or by its id in the workspace."""
+    directory = RunDirectory(Path(given).resolve())
+    return directory if directory.path.is_dir() else services.training.directory(given)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"The settings file {path.name} cannot be read as JSON ({type(error).__name__}).",
+            hint='It looks like {"dataset": "sample", "rank": 16}.',
+        ) from error
+    if not isinstance(values, dict):
+        raise ConfigError(
+            f"The settings file {path.name} does not hold a JSON object.",
+            hint='It looks like {"dataset": "sample", "rank": 16}.',
+        )
+    return values
+
+
+def _error(error: MedQLoRAError) -> dict[str, Any]:
+    about: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+    if isinstance(error, MappingNeededError):
+        about["columns"] = list(error.columns)
+    return about
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _say_progress(snapshot: RunSnapshot) -> None:
+    step = snapshot.last_step
+    if step:
+        _say(f"{snapshot.phase}: step {step.step} of {step.total_steps}, loss {step.loss:.3f}")
+    elif snapshot.items_total:
+        _say(f"{snapshot.phase}: {snapshot.items_done} of {snapshot.items_total}")
+    else:
+        _say(snapshot.phase)
+
+
+def _finite(value: Any) -> Any:
+    """`value` with NaN and infinities as null: they are not JSON."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return value
+
+
+def _print_plainly(document: Mapping[str, Any]) -> None:
+    error = document.get("error")
+    if error:
+        _say(f"{error['message']}\n{error['hint']}")
+        return
+    for name, value in document.items():
+        if isinstance(value, list) and value and isinstance(value[0], Mapping):
+            for row in value:
+                print(
+                    "  ".join(
+                        f"{key}={_short(one)}"
+                        for key, one in row.items()
+                        if one not in (None, {}, "")
+                    )
+                )
+        else:
+            print(f"{name}: {value}")
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.3f}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+    common.add_argument(
+        "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
+    )
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    parser = argparse.ArgumentParser(prog="python -m medqlora", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, command: Command) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, parents=[common], help=command.__doc__)
+        one.set_defaults(command=command)
+        return one
+
+    one = add("inspect", inspect)
+    one.add_argument("file", type=Path)
+    one.add_argument("--map", help="prompt=COLUMN[+COLUMN],response=COLUMN[,context=COLUMN]")
+    one = add("train", train)
+    one.add_argument(
+        "--config", type=Path, required=True, help="JSON: settings of QLoRAConfig and `dataset`"
+    )
+    one.add_argument(
+        "--run-dir", type=Path, help="new folder of the run; one in the workspace by default"
+    )
+    one = add("resume", resume)
+    one.add_argument("run_dir", help="folder or id of the run")
+    one = add("evaluate", evaluate)
+    one.add_argument("run_dir", help="folder or id of the run")
+    one.add_argument(
+        "--query", action="append", help="a query of your own; may be given several times"
+    )
+    one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
+    one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
+    one = add("compare", compare)
+    one.add_argument("run_dir", help="folder or id of the run")
+    one.add_argument("prompt")
+    one.add_argument("--max-new-tokens", type=int, default=160, help="longest answer")
+    add("runs", runs)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,38 @@
+"""Entries as a file: one JSON object a line with `question`, `answer`, `context` and `metadata`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+from medqlora.domain.dataset import MedicalDataEntry
+from medqlora.errors import PersistenceError
+from medqlora.persistence.atomic import write_text
+
+
+def write_entries(path: Path, entries: Iterable[MedicalDataEntry]) -> None:
+    """Writes `entries` in one step.
+
+    Raises:
+        DiskFullError: No space is left.
+        StorageUnavailableError: The folder cannot be written.
+    """
+    write_text(path, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in entries))
+
+
+def read_entries(path: Path) -> list[MedicalDataEntry]:
+    """The entries that `write_entries` wrote.
+
+    Raises:
+        PersistenceError: The file is missing or is not one of ours.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [MedicalDataEntry(**json.loads(line)) for line in lines if line]
+    except (OSError, ValueError, TypeError) as error:
+        raise PersistenceError(
+            f"The prepared data in {path.parent.name} is missing or damaged.",
+            hint="Prepare the dataset again on the Dataset tab.",
+        ) from error

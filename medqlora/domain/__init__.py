@@ -1,0 +1,4 @@
+"""Frozen value types that every layer shares.
+
+Standard library only; nothing here reads a file or imports upwards.
+"""

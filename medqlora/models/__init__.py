@@ -1,0 +1,1 @@
+"""Base models, adapters, the engines that run them, and text generation."""

@@ -1,0 +1,128 @@
+"""QuantizedModelLoader: from a model's name to a quantised model in memory.
+
+It resolves names (embedded or hub) and chooses the engine. It does not train.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.domain.resources import MemoryStats
+from medqlora.errors import ModelError
+from medqlora.models import catalog, embedded
+from medqlora.models.engine import LoadedModel, ModelEngine
+from medqlora.persistence.workspace import DEFAULT_ROOT
+
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import PreTrainedModel
+
+
+def _silent(phase: str, progress: float) -> None:
+    """Nobody is watching."""
+
+
+class QuantizedModelLoader:
+    """Loads base models in 4 bits and puts adapters on them.
+
+    Args:
+        models_dir: Where unpacked models lie; the default workspace's folder when not given.
+        on_progress: Told what is being done and how far it is, 0 to 1.
+    """
+
+    def __init__(
+        self, *, models_dir: Path | None = None, on_progress: Callable[[str, float], None] = _silent
+    ) -> None:
+        self._models_dir = models_dir or DEFAULT_ROOT / "models"
+        self._on_progress = on_progress
+        self._loaded: LoadedModel | None = None
+        self._config: QLoRAConfig | None = None
+
+    def load(self, config: QLoRAConfig) -> LoadedModel:
+        """The base model of `config` with its tokenizer.
+
+        Raises:
+            ModelError: It cannot be found or loaded.
+            DiskFullError: The embedded model cannot be unpacked.
+        """
+        source = self.resolve(config.model_name)
+        self._config = config
+        self._loaded = engine_for(config).load_base(source, config)
+        return self._loaded
+
+    def load_base_model(self, model_name: str, config: QLoRAConfig) -> PreTrainedModel:
+        """The base model called `model_name`, quantised as `config` says.
+
+        See `load` for the errors.
+        """
+        return self.load(config.changed(model_name=model_name)).model
+
+    def apply_lora_adapters(self, model: Any) -> PeftModel:
+        """`model` with a fresh adapter, as the configuration it was loaded with says.
+
+        Raises:
+            ModelError: Nothing was loaded before, or the model has none of the adapted layers.
+        """
+        if self._config is None:
+            raise ModelError(
+                "There are no settings to make an adapter from yet.",
+                hint="Call load_base_model first.",
+            )
+        return engine_for(self._config).attach_adapter(model, self._config)
+
+    def verify_memory_usage(self) -> MemoryStats:
+        """Memory in use now, on the GPU where there is one, of this process otherwise."""
+        from medqlora.models.memory_reading import read_memory
+
+        return read_memory()
+
+    def resolve(self, model_name: str) -> str:
+        """Folder or hub id of a model; the embedded one is unpacked first when it is not yet.
+
+        Raises:
+            ModelError: The name cannot be a model's, or the hub cannot be reached.
+        """
+        catalog.check_id(model_name)
+        if model_name == EMBEDDED_MODEL:
+            return str(embedded.unpack(self._models_dir, on_progress=self._on_progress))
+        return self._fetched(model_name)
+
+    def _fetched(self, model_name: str) -> str:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+        self._on_progress(f"Fetching {model_name}", 0.0)
+        try:
+            return snapshot_download(
+                model_name,
+                allow_patterns=["*.json", "*.safetensors", "*.jinja", "tokenizer.model"],
+                token=os.environ.get("HF_TOKEN") or None,
+            )
+        except LocalEntryNotFoundError as error:
+            raise ModelError(
+                f"The model {model_name} is not on this machine and the model hub cannot be "
+                "reached.",
+                hint=f"Check the network, or choose {EMBEDDED_MODEL}, which needs none.",
+            ) from error
+        except (HfHubHTTPError, OSError) as error:
+            raise ModelError(
+                f"The model {model_name} could not be fetched: it does not exist, is "
+                "private, or needs consent.",
+                hint="Check the name, and set HF_TOKEN for a model that asks for consent.",
+            ) from error
+
+
+def engine_for(config: QLoRAConfig) -> ModelEngine:
+    """The engine that `config` asks for."""
+    from medqlora.models.transformers_engine import TransformersEngine
+
+    if config.engine == "unsloth":
+        raise ModelError(
+            "The Unsloth engine is not part of this version.",
+            hint="Choose the engine transformers or auto on Configure.",
+        )
+    return TransformersEngine()

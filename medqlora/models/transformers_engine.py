@@ -1,0 +1,132 @@
+"""The engine that runs everywhere: transformers, PEFT, TRL, and 4 bits by bitsandbytes.
+
+It works without a GPU. Apache-2.0 and MIT throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from datasets import Dataset
+from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
+from safetensors import SafetensorError
+from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, set_seed
+from trl import SFTConfig, SFTTrainer
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.errors import ModelError
+from medqlora.models.engine import LoadedModel
+
+
+class TransformersEngine:
+    """See `models.engine.ModelEngine`."""
+
+    name = "transformers"
+
+    def load_base(self, source: str, config: QLoRAConfig) -> LoadedModel:
+        """See the protocol."""
+        dtype = getattr(torch, config.resolved_compute_dtype())
+        options: dict[str, Any] = {
+            "dtype": dtype,
+            "trust_remote_code": False,
+            "use_safetensors": True,
+        }
+        if config.quantization != "none":
+            options["quantization_config"] = config.configure_quantization()
+        if torch.cuda.is_available():
+            options["device_map"] = {"": torch.cuda.current_device()}
+        try:
+            model = AutoModelForCausalLM.from_pretrained(source, **options)
+            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            raise ModelError(
+                f"The model {config.model_name} could not be loaded ({type(error).__name__}).",
+                hint=(
+                    "Check its name and the network, or choose the embedded model, which "
+                    "needs none."
+                ),
+            ) from error
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        return LoadedModel(model=model, tokenizer=tokenizer)
+
+    def attach_adapter(self, model: Any, config: QLoRAConfig) -> PeftModel:
+        """See the protocol."""
+        keep_weights_differentiable(model)
+        # The adapter's first values come from torch's generator: seeded here, they are the same on
+        # every start.
+        set_seed(config.seed)
+        prepared = prepare_model_for_kbit_training(  # type: ignore[no-untyped-call]
+            model,
+            use_gradient_checkpointing=config.gradient_checkpointing,
+            gradient_checkpointing_kwargs={"use_reentrant": False},
+        )
+        try:
+            return get_peft_model(prepared, config.configure_lora_params())
+        except ValueError as error:
+            raise ModelError(
+                f"The model {config.model_name} has none of the layers "
+                f"{', '.join(config.target_modules)}.",
+                hint="Choose all adapted layers on Configure, or another model.",
+            ) from error
+
+    def load_adapter(self, model: Any, adapter_dir: Path) -> PeftModel:
+        """See the protocol."""
+        try:
+            return PeftModel.from_pretrained(model, str(adapter_dir), is_trainable=False)
+        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+            raise ModelError(
+                f"The adapter in {adapter_dir.name} does not fit this model or is damaged.",
+                hint="Choose the base model it was trained on, or another run.",
+            ) from error
+
+    def make_trainer(
+        self,
+        *,
+        model: PeftModel,
+        tokenizer: Any,
+        arguments: SFTConfig,
+        train_dataset: Dataset,
+        eval_dataset: Dataset | None,
+        callbacks: Sequence[TrainerCallback],
+    ) -> Trainer:
+        """See the protocol."""
+        if eval_dataset is None:
+            arguments.eval_strategy = "no"
+        trainer = SFTTrainer(
+            model=model,
+            args=arguments,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=tokenizer,
+            callbacks=list(callbacks),
+        )
+        keep_adapter_in_float32(trainer.model)
+        return trainer
+
+
+def keep_adapter_in_float32(model: Any) -> None:
+    """Casts what is trained to float32.
+
+    TRL makes a fresh adapter bfloat16 on a 4-bit model and loads it as float32 on resume, so that a
+    resumed run would differ from the uninterrupted one.
+    """
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.float()
+
+
+def keep_weights_differentiable(model: Any) -> None:
+    """Keeps bitsandbytes from repacking 4-bit weights on the CPU, for a model that will be trained.
+
+    On processors with bfloat16 instructions an evaluation repacks them for a faster kernel that has
+    no backward pass, and from then on gradients silently stop at every layer. For asking a model
+    that kernel is welcome.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False

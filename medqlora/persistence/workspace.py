@@ -1,0 +1,112 @@
+"""The workspace: one folder that holds everything the app keeps.
+
+    WORKSPACE/
+      models/       unpacked base models
+      datasets/     prepared datasets, one folder each
+      runs/         training runs, one folder each
+      evaluations/  evaluations, one folder each
+      uploads/      files as users gave them, removed once prepared
+      machine.lock  held by the job that uses the machine
+      server.lock   held by the server
+
+This module makes the folders and turns ids into paths. It does not know what lies in them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from medqlora.errors import StorageUnavailableError
+from medqlora.persistence.atomic import translated_os_errors
+
+DEFAULT_ROOT = Path.home() / "medqlora-workspace"
+
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths of one workspace."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, root: Path) -> Workspace:
+        """The workspace at `root`, its folders made.
+
+        Raises:
+            StorageUnavailableError: The folder cannot be made or written.
+            DiskFullError: No space is left.
+        """
+        workspace = cls(root.expanduser().resolve())
+        with translated_os_errors(workspace.root):
+            for folder in (
+                workspace.models,
+                workspace.datasets,
+                workspace.runs,
+                workspace.evaluations,
+                workspace.uploads,
+            ):
+                folder.mkdir(parents=True, exist_ok=True)
+            probe = workspace.root / ".writable"
+            probe.touch()
+            probe.unlink()
+        return workspace
+
+    @property
+    def models(self) -> Path:
+        """Unpacked base models."""
+        return self.root / "models"
+
+    @property
+    def datasets(self) -> Path:
+        """Prepared datasets."""
+        return self.root / "datasets"
+
+    @property
+    def runs(self) -> Path:
+        """Training runs."""
+        return self.root / "runs"
+
+    @property
+    def evaluations(self) -> Path:
+        """Evaluations."""
+        return self.root / "evaluations"
+
+    @property
+    def uploads(self) -> Path:
+        """Files as users gave them."""
+        return self.root / "uploads"
+
+    @property
+    def machine_lock(self) -> Path:
+        """Held by the job that uses the machine."""
+        return self.root / "machine.lock"
+
+    @property
+    def server_lock(self) -> Path:
+        """Held by the server."""
+        return self.root / "server.lock"
+
+
+def child(folder: Path, name: str) -> Path:
+    """The folder called `name` in `folder`, where `name` may come from anybody.
+
+    Raises:
+        StorageUnavailableError: The name is not one of our ids, or nothing is called so.
+    """
+    path = folder / name if _ID.fullmatch(name) else None
+    if path is None or not path.is_dir():
+        raise StorageUnavailableError(
+            f"There is nothing with that id in {folder.name}.",
+            hint="Choose one from the list; it may have been deleted meanwhile.",
+        )
+    return path
+
+
+def slug(text: str, fallback: str) -> str:
+    """`text` as part of an id: at most 40 lower-case ASCII letters, digits, single hyphens."""
+    words = re.findall(r"[a-z0-9]+", text.lower())
+    return "-".join(words)[:40].strip("-") or fallback

@@ -1,0 +1,162 @@
+"""ErrorRecoveryManager: an error in, what to do out. Pure policy: it decides and never acts.
+
+Out of memory halves the micro-batch and doubles the accumulation, so that the effective batch
+stays; then shortens the entries; then lowers the rank. Every change carries the reason the user
+reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.domain.recovery import (
+    ParameterAdjustment,
+    ReconnectionGuide,
+    RecoveryAction,
+    RecoveryKind,
+)
+from medqlora.errors import (
+    CheckpointCorruptError,
+    DataError,
+    DiskFullError,
+    MedQLoRAError,
+    ModelError,
+    NonFiniteLossError,
+    OutOfMemoryError,
+    SessionError,
+    TrainingError,
+)
+
+SHORTEST_SEQUENCE = 256
+LOWEST_RANK = 8
+
+_KINDS: Mapping[type[MedQLoRAError], RecoveryKind] = {
+    OutOfMemoryError: "change_settings",
+    NonFiniteLossError: "change_settings",
+    DiskFullError: "free_space",
+    CheckpointCorruptError: "resume",
+    SessionError: "resume",
+    DataError: "ask_user",
+    ModelError: "ask_user",
+    TrainingError: "resume",
+    MedQLoRAError: "ask_user",
+}
+
+
+class ErrorRecoveryManager:
+    """Decides what follows an error.
+
+    Args:
+        config: The settings of the run that failed.
+    """
+
+    def __init__(self, config: QLoRAConfig | None = None) -> None:
+        self._config = config or QLoRAConfig(EMBEDDED_MODEL)
+
+    def handle_error(self, error: MedQLoRAError) -> RecoveryAction:
+        """What should follow any of our errors."""
+        if isinstance(error, OutOfMemoryError):
+            return self.handle_memory_error(error)
+        kind = next(_KINDS[one] for one in type(error).__mro__ if one in _KINDS)
+        adjustments = (
+            tuple(self.suggest_parameter_adjustments(error))
+            if isinstance(error, TrainingError)
+            else ()
+        )
+        return RecoveryAction(kind=kind, message=str(error), adjustments=adjustments)
+
+    def handle_memory_error(self, error: OutOfMemoryError) -> RecoveryAction:
+        """What should follow running out of memory.
+
+        The mildest change that is left, or giving up with advice.
+        """
+        adjustments = tuple(self.suggest_parameter_adjustments(error))
+        if not adjustments:
+            return RecoveryAction(
+                kind="give_up",
+                message=(
+                    "The smallest settings do not fit either. Choose a smaller model "
+                    "or a larger GPU."
+                ),
+            )
+        changes = "; ".join(f"{one.name} {one.old} → {one.new}" for one in adjustments)
+        return RecoveryAction(
+            kind="change_settings",
+            message=f"{error.message} Try again with {changes}.",
+            adjustments=adjustments,
+        )
+
+    def handle_session_disconnect(self) -> ReconnectionGuide:
+        """How to go on after the notebook session was lost."""
+        return ReconnectionGuide(
+            message=(
+                "The session ended; every checkpoint that was reported as saved is "
+                "still in the workspace."
+            ),
+            steps=(
+                "Open the notebook again and run its cells from the top.",
+                "Start the app with the same workspace folder.",
+                "Open the Train tab, choose the interrupted run and press Resume.",
+            ),
+        )
+
+    def suggest_parameter_adjustments(self, error: TrainingError) -> list[ParameterAdjustment]:
+        """Settings to change before trying again; empty when no setting would help."""
+        if isinstance(error, OutOfMemoryError):
+            return self._smaller()
+        if isinstance(error, NonFiniteLossError):
+            return [
+                ParameterAdjustment(
+                    name="learning_rate",
+                    old=self._config.learning_rate,
+                    new=max(self._config.learning_rate / 4, 1e-6),
+                    reason=(
+                        "A loss that is not a number usually comes from steps that are too large."
+                    ),
+                )
+            ]
+        return []
+
+    def _smaller(self) -> list[ParameterAdjustment]:
+        config = self._config
+        if config.per_device_train_batch_size > 1:
+            return self._smaller_batch()
+        if config.max_seq_length > SHORTEST_SEQUENCE:
+            return [
+                ParameterAdjustment(
+                    name="max_seq_length",
+                    old=config.max_seq_length,
+                    new=max(config.max_seq_length // 2, SHORTEST_SEQUENCE),
+                    reason="Shorter entries need less memory; what is longer is cut.",
+                )
+            ]
+        if config.rank > LOWEST_RANK:
+            return [
+                ParameterAdjustment(
+                    name="rank",
+                    old=config.rank,
+                    new=max(config.rank // 2, LOWEST_RANK),
+                    reason="A lower rank keeps fewer weights and optimizer states.",
+                )
+            ]
+        return []
+
+    def _smaller_batch(self) -> list[ParameterAdjustment]:
+        batch = self._config.per_device_train_batch_size
+        smaller = next(size for size in range(batch // 2, 0, -1) if batch % size == 0)
+        accumulation = self._config.gradient_accumulation_steps
+        reason = (
+            "Fewer entries at once need less memory; more accumulation keeps the effective batch."
+        )
+        return [
+            ParameterAdjustment(
+                name="per_device_train_batch_size", old=batch, new=smaller, reason=reason
+            ),
+            ParameterAdjustment(
+                name="gradient_accumulation_steps",
+                old=accumulation,
+                new=accumulation * (batch // smaller),
+                reason=reason,
+            ),
+        ]

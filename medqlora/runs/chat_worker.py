@@ -1,0 +1,129 @@
+"""The process that answers in Compare.
+
+`python -m medqlora.runs.chat_worker ADAPTER_DIR MODELS_DIR` loads base and adapter once
+and answers requests from its standard input, one JSON object a line, until the input closes. What
+is said goes through the pipe only and is never written to a disk.
+
+In:  {"id": 1, "base_turns": [...], "tuned_turns": [...], "settings": {...}}   or   {"cancel": 1}
+Out: {"kind": "phase", "phase": "..."}, {"kind": "ready"},
+     {"kind": "text", "id": 1, "row": 0, "text": "..."}  (row 0: base model, 1: fine-tuned),
+     {"kind": "done", "id": 1, "answers": [{...}, {...}]},
+     {"kind": "failed", "id": 1, "code": "...", "message": "...", "hint": "..."}
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TextIO
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.errors import MedQLoRAError
+from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER
+from medqlora.models.generation import GenerationSettings, generate
+from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.persistence.adapters import AdapterSaver
+
+
+class ChatWorker:
+    """Answers requests until the input closes.
+
+    Args:
+        out: Where replies go.
+    """
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+        self._requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
+        self._cancelled: set[int] = set()
+
+    def load(self, adapter_dir: Path, models_dir: Path) -> None:
+        """Loads the adapter and the base model it was trained on."""
+        config = QLoRAConfig.from_dict(AdapterSaver.metadata(str(adapter_dir))["training_config"])
+        loader = QuantizedModelLoader(
+            models_dir=models_dir, on_progress=lambda phase, _: self._say(kind="phase", phase=phase)
+        )
+        self._say(kind="phase", phase="Loading the model")
+        loaded = loader.load(config)
+        self._model = engine_for(config).load_adapter(loaded.model, adapter_dir)
+        self._tokenizer = loaded.tokenizer
+        self._say(kind="ready")
+
+    def listen(self) -> None:
+        """Reads requests from standard input.
+
+        A thread of its own, so that a cancel is heard while answering.
+        """
+        for line in sys.stdin:
+            request = json.loads(line)
+            if "cancel" in request:
+                self._cancelled.add(request["cancel"])
+            else:
+                self._requests.put(request)
+        self._requests.put(None)
+
+    def answer_all(self) -> None:
+        """Answers one request after the other until there are no more."""
+        while (request := self._requests.get()) is not None:
+            try:
+                self._answer(request)
+            except MedQLoRAError as error:
+                self._fail(request["id"], error)
+
+    def fail_to_load(self, error: MedQLoRAError) -> None:
+        """Says that there will be no answers."""
+        self._fail(0, error)
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        number = request["id"]
+        answers = generate(
+            self._model,
+            self._tokenizer,
+            [request["base_turns"], request["tuned_turns"]],
+            adapters=[BASE_ADAPTER, TUNED_ADAPTER],
+            settings=GenerationSettings(**request["settings"]),
+            on_text=lambda row, text: self._say(kind="text", id=number, row=row, text=text),
+            should_stop=lambda: number in self._cancelled,
+        )
+        self._say(kind="done", id=number, answers=[asdict(one) for one in answers])
+
+    def _fail(self, number: int, error: MedQLoRAError) -> None:
+        self._say(kind="failed", id=number, code=error.code, message=error.message, hint=error.hint)
+
+    def _say(self, **message: Any) -> None:
+        self._out.write(json.dumps(message, ensure_ascii=False) + "\n")
+        self._out.flush()
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serves one adapter; the exit code is 0 when the input closed, 1 when loading failed."""
+    parser = argparse.ArgumentParser(prog="python -m medqlora.runs.chat_worker")
+    parser.add_argument("adapter_dir", type=Path)
+    parser.add_argument("models_dir", type=Path)
+    options = parser.parse_args(arguments)
+    worker = ChatWorker(_private_stdout())
+    try:
+        worker.load(options.adapter_dir, options.models_dir)
+    except MedQLoRAError as error:
+        worker.fail_to_load(error)
+        return 1
+    threading.Thread(target=worker.listen, name="chat-requests", daemon=True).start()
+    worker.answer_all()
+    return 0
+
+
+def _private_stdout() -> TextIO:
+    """The real standard output; whatever a library prints goes to standard error instead."""
+    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return private
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The event log of a run: appended by one process at a time, read by anybody.
+
+The worker owns the log while it lives, by a lock on the file; the supervisor opens each attempt and
+appends the end of one whose worker died. A line that a kill tore in the middle is ignored by
+readers and cut off by the next writer. Folding events is `domain.snapshot`'s work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from medqlora.domain.events import (
+    CheckpointSaved,
+    Event,
+    RunFailed,
+    RunStopped,
+    RunSucceeded,
+    from_json,
+    to_json,
+)
+from medqlora.persistence.atomic import translated_os_errors
+
+_MUST_SURVIVE = (CheckpointSaved, RunSucceeded, RunStopped, RunFailed)
+
+
+class EventLogWriter:
+    """Appends events; safe to call from several threads of one process.
+
+    Args:
+        path: The log file; made when missing. Waits while another process writes it.
+        run_id: Stamped on every event.
+    """
+
+    def __init__(self, path: Path, *, run_id: str) -> None:
+        self._run_id = run_id
+        self._folder = path.parent
+        self._lock = threading.Lock()
+        with translated_os_errors(self._folder):
+            self._file = path.open("a", encoding="utf-8")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
+            self._last_seq = _cut_torn_line(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def append(self, event: Event) -> Event:
+        """Writes `event`, stamped, and returns it so.
+
+        Raises:
+            DiskFullError: No space is left.
+        """
+        with self._lock, translated_os_errors(self._folder):
+            stamped = replace(
+                event, seq=self._last_seq + 1, run_id=self._run_id, at=datetime.now(UTC)
+            )
+            self._file.write(json.dumps(to_json(stamped), ensure_ascii=False) + "\n")
+            self._file.flush()
+            if isinstance(event, _MUST_SURVIVE):
+                os.fsync(self._file.fileno())
+            self._last_seq = stamped.seq
+        return stamped
+
+
+class EventLogReader:
+    """Reads a log that may still be growing; each call gives what is new.
+
+    Args:
+        path: The log file; one that does not exist yet has no events.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read_new(self) -> list[Event]:
+        """Whole events appended since the last call."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [from_json(json.loads(line)) for line in whole.splitlines()]
+
+
+def read_events(path: Path) -> list[Event]:
+    """All whole events of a log."""
+    return EventLogReader(path).read_new()
+
+
+def _cut_torn_line(path: Path) -> int:
+    """Cuts a torn last line off and returns the number of the last whole event."""
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if len(whole) < len(data):
+        os.truncate(path, len(whole))
+    lines = whole.splitlines()
+    return int(json.loads(lines[-1])["seq"]) if lines else 0

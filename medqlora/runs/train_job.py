@@ -1,0 +1,96 @@
+"""The job `train`: from a run directory's data and settings to an adapter in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.data.entries import read_entries
+from medqlora.domain.dataset import MedicalDataEntry
+from medqlora.domain.events import Outcome, RunStopped, RunSucceeded
+from medqlora.domain.training import TrainingMetadata, TrainingResult
+from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.persistence.adapters import AdapterSaver
+from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.runs.job import Job
+from medqlora.training.memory import MemoryMonitor
+from medqlora.training.trainer import QLoRATrainer
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def train(job: Job) -> Outcome:
+    """Trains, or goes on training, and saves the adapter unless it was stopped."""
+    with MemoryMonitor(job.report):
+        return _train(job)
+
+
+def _train(job: Job) -> Outcome:
+    config = QLoRAConfig.from_dict(job.spec.config)
+    train_entries = read_entries(job.directory.train_entries)
+    eval_entries = read_entries(job.directory.eval_entries)
+    loader = QuantizedModelLoader(
+        models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
+    )
+    engine = engine_for(config)
+    job.report_phase("Loading the model")
+    loaded = loader.load(config)
+    model = engine.attach_adapter(loaded.model, config)
+    if job.should_stop():
+        return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
+    job.report_phase("Preparing the data")
+    checkpoints = CheckpointManager(job.directory.checkpoints)
+    trainer = QLoRATrainer(
+        model,
+        loaded.tokenizer,
+        config.training_arguments(checkpoints.staging, num_entries=len(train_entries)),
+        engine=engine,
+        eval_dataset=_as_dataset(eval_entries) if eval_entries else None,
+        max_seq_length=config.max_seq_length,
+        checkpoints=checkpoints,
+        resume_from=Path(job.checkpoint.path) if job.checkpoint else None,
+        sink=job.report,
+        should_stop=job.should_stop,
+    )
+    result = trainer.train(_as_dataset(train_entries))
+    if not result.is_complete:
+        return RunStopped(step=result.steps, checkpoint_step=checkpoints.newest_step())
+    job.report_phase("Saving the adapter")
+    metrics = _metrics(result)
+    AdapterSaver(job.directory.adapter).save_adapter(model, _metadata(job, config, metrics))
+    return RunSucceeded(metrics=metrics)
+
+
+def _as_dataset(entries: Sequence[MedicalDataEntry]) -> Dataset:
+    from datasets import Dataset
+
+    rows = [
+        {"question": one.question, "answer": one.answer, "context": one.context} for one in entries
+    ]
+    return Dataset.from_list(rows)
+
+
+def _metrics(result: TrainingResult) -> dict[str, float]:
+    metrics = {
+        "train_loss": result.train_loss,
+        "steps": float(result.steps),
+        "seconds": result.seconds,
+    }
+    if result.eval_loss is not None:
+        metrics["eval_loss"] = result.eval_loss
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
+
+
+def _metadata(job: Job, config: QLoRAConfig, metrics: dict[str, float]) -> TrainingMetadata:
+    return TrainingMetadata(
+        model_name=config.model_name,
+        dataset_info=job.spec.dataset,
+        training_config=job.spec.config,
+        training_metrics=metrics,
+        timestamp=datetime.now(UTC),
+    )

@@ -1,0 +1,94 @@
+"""The worker: the process that does one job, `python -m medqlora.runs.worker RUN_DIR`.
+
+The supervisor has opened the attempt with `RunStarted`. The worker owns the event log while it
+lives and ends the attempt in exactly one of `RunSucceeded`, `RunStopped` and `RunFailed`; what a
+kill prevents, the supervisor adds. Its standard output is the run's `worker.log`, where neither
+messages of foreign exceptions nor rows of data are written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import psutil
+
+from medqlora.domain.artifacts import CheckpointInfo
+from medqlora.domain.events import Event, Outcome, PhaseChanged, RunFailed, RunStarted
+from medqlora.domain.jobs import JobKind, JobSpec
+from medqlora.errors import MedQLoRAError
+from medqlora.persistence.atomic import write_json
+from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.runs.evaluate_job import evaluate
+from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.job import Job
+from medqlora.runs.run_directory import RunDirectory
+from medqlora.runs.train_job import train
+
+JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {"train": train, "evaluate": evaluate}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Does the job of a directory and returns the exit code: 0 done or stopped, 1 failed."""
+    parser = argparse.ArgumentParser(prog="python -m medqlora.runs.worker")
+    parser.add_argument("run_dir", type=Path)
+    directory = RunDirectory(parser.parse_args(arguments).run_dir.resolve())
+    spec = directory.spec()
+    write_json(directory.worker_file, this_process())
+    with EventLogWriter(directory.events, run_id=spec.run_id) as log:
+        outcome = _attempt(directory, spec, log.append)
+        log.append(outcome)
+    return 1 if isinstance(outcome, RunFailed) else 0
+
+
+def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
+    """The checkpoint that the attempt's `RunStarted` names.
+
+    Whoever started the worker has chosen it.
+    """
+    started = [event for event in directory.read_events() if isinstance(event, RunStarted)][-1]
+    if not started.resumed_from_step:
+        return None
+    return CheckpointManager(directory.checkpoints).validate(started.resumed_from_step)
+
+
+def this_process() -> dict[str, float]:
+    """What identifies this process even after its number was given to another."""
+    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def _attempt(directory: RunDirectory, spec: JobSpec, report: Callable[[Event], Event]) -> Outcome:
+    report(PhaseChanged(phase="Loading the libraries"))
+    try:
+        job = Job(directory=directory, spec=spec, report=report, checkpoint=_checkpoint(directory))
+        return JOBS[spec.kind](job)
+    except MedQLoRAError as error:
+        _print_trace(error)
+        return RunFailed(code=error.code, message=error.message, hint=error.hint)
+    except Exception as error:
+        _print_trace(error)
+        return RunFailed(
+            code="unexpected",
+            message=f"The job ended because of an unexpected {type(error).__name__}.",
+            hint=(
+                "Details are in worker.log in the run's folder; a resume goes on from the "
+                "last checkpoint."
+            ),
+        )
+
+
+def _print_trace(error: BaseException) -> None:
+    """Where it happened, without the message: foreign messages may quote a row."""
+    cause: BaseException | None = error
+    while cause is not None:
+        print(f"{type(cause).__module__}.{type(cause).__qualname__}", file=sys.stderr)
+        traceback.print_tb(cause.__traceback__, file=sys.stderr)
+        cause = cause.__cause__
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""What the tabs, the command line and a notebook call.
+
+Services hold no widgets and print nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from medqlora.errors import SessionError
+from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.workspace import Workspace
+from medqlora.services.chat import ChatService
+from medqlora.services.configuration import ConfigurationService
+from medqlora.services.datasets import DatasetService
+from medqlora.services.evaluation import EvaluationService
+from medqlora.services.training import TrainingService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """All services of one workspace, wired together.
+
+    Attributes:
+        workspace: Where everything is kept.
+        datasets: Files become prepared datasets.
+        configuration: Which settings suit.
+        training: Runs.
+        evaluation: Evaluations.
+        chat: Compare.
+    """
+
+    workspace: Workspace
+    datasets: DatasetService
+    configuration: ConfigurationService
+    training: TrainingService
+    evaluation: EvaluationService
+    chat: ChatService
+
+    @classmethod
+    def open(cls, root: Path) -> Services:
+        """The services of the workspace at `root`, which is made when missing.
+
+        Raises:
+            StorageUnavailableError: The folder cannot be made or written.
+        """
+        workspace = Workspace.open(root)
+        datasets = DatasetService(workspace)
+        training = TrainingService(workspace, datasets)
+        chat = ChatService(workspace, training)
+        evaluation = EvaluationService(workspace, training)
+        training.make_room = evaluation.make_room = chat.close_if_idle
+        return cls(
+            workspace=workspace,
+            datasets=datasets,
+            configuration=ConfigurationService(workspace),
+            training=training,
+            evaluation=evaluation,
+            chat=chat,
+        )
+
+    def attach(self) -> None:
+        """Finds the jobs that outlived an earlier server.
+
+        Called once, by whoever holds the workspace.
+        """
+        self.training.attach()
+        self.evaluation.attach()
+
+    def close(self) -> None:
+        """Ends the chat; jobs go on."""
+        self.chat.close()
+
+
+def claim_workspace(workspace: Workspace) -> int:
+    """Makes this process the one server of a workspace, and returns the descriptor that holds it.
+
+    Raises:
+        SessionError: Another server has it.
+    """
+    with translated_os_errors(workspace.root):
+        descriptor = os.open(workspace.server_lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise SessionError(
+            f"Another server already uses the workspace {workspace.root}.",
+            hint="Use that one, stop it, or choose another folder with --workspace DIR.",
+        ) from None
+    return descriptor

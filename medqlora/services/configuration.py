@@ -1,0 +1,87 @@
+"""ConfigurationService: which settings suit a model and this machine, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from medqlora.colab.resources import ColabResourceDetector
+from medqlora.config.presets import suited_to_card, suited_to_size
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.domain.resources import Choice, EnvironmentConfig
+from medqlora.models.catalog import CATALOG, CatalogEntry, entry_for
+from medqlora.persistence.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suggestion:
+    """Settings to start from.
+
+    Attributes:
+        config: The settings.
+        choices: What was chosen and why, for the user to read.
+    """
+
+    config: QLoRAConfig
+    choices: tuple[Choice, ...]
+
+
+class ConfigurationService:
+    """Suggests and checks settings.
+
+    Args:
+        workspace: Where the free disk space counts.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def environment(self) -> EnvironmentConfig:
+        """The machine; looked at once."""
+        return self._environment
+
+    def models(self) -> tuple[CatalogEntry, ...]:
+        """The base models that are known by name."""
+        return CATALOG
+
+    def defaults(self, model_name: str = EMBEDDED_MODEL) -> Suggestion:
+        """Settings that suit a model and this machine."""
+        config = QLoRAConfig(model_name)
+        choices = list(self._environment.choices)
+        entry = entry_for(model_name)
+        if entry:
+            preset = suited_to_size(entry.billion_parameters)
+            config = config.changed(
+                rank=preset.rank, alpha=2 * preset.rank, learning_rate=preset.learning_rate
+            )
+            choices.append(
+                Choice(
+                    name="learning_rate", value=f"{preset.learning_rate:g}", reason=preset.reason
+                )
+            )
+        gpu = self._environment.gpu
+        changes = suited_to_card(config, gpu)
+        if gpu:
+            choices += [
+                Choice(
+                    name=name,
+                    value=str(value),
+                    reason=f"Chosen for {gpu.total_gib:.0f} GiB of {gpu.name}.",
+                )
+                for name, value in changes.items()
+            ]
+        return Suggestion(config=config.changed(**changes), choices=tuple(choices))
+
+    def build(self, values: Mapping[str, Any]) -> QLoRAConfig:
+        """Settings from a form or a file; those that are not given keep their defaults.
+
+        Raises:
+            ConfigError: A setting is unknown or not allowed.
+        """
+        return QLoRAConfig.from_dict(values)
+
+    @cached_property
+    def _environment(self) -> EnvironmentConfig:
+        return ColabResourceDetector(workspace=self._workspace.root).configure_environment()

@@ -1,0 +1,176 @@
+"""JobService: what training and evaluating share. At most one job runs on the machine.
+
+It starts, stops, watches and lists the jobs of one folder. What a job does is its kind's own.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from medqlora.domain.jobs import JobSpec
+from medqlora.domain.snapshot import RunSnapshot
+from medqlora.errors import GpuBusyError, PersistenceError
+from medqlora.persistence.workspace import Workspace, child
+from medqlora.runs.gpu_lease import GpuLease
+from medqlora.runs.run_directory import RunDirectory
+from medqlora.runs.supervisor import RunSupervisor, settle
+
+
+def _nothing_to_give_back() -> None:
+    """Nobody else of this process holds the machine."""
+
+
+class JobService:
+    """The jobs of one folder of the workspace.
+
+    Args:
+        workspace: The workspace.
+        folder: Where the jobs' directories lie.
+
+    Attributes:
+        make_room: Called before the machine is taken: gives back what an idle chat holds.
+    """
+
+    def __init__(self, workspace: Workspace, folder: Path) -> None:
+        self._workspace = workspace
+        self._folder = folder
+        self.make_room: Callable[[], None] = _nothing_to_give_back
+        self._lock = threading.Lock()
+        self._watched: dict[str, RunSupervisor] = {}
+        self._settled: dict[str, tuple[int, RunSnapshot]] = {}
+
+    def attach(self) -> None:
+        """Finds jobs that outlived an earlier server and writes the end of those that did not."""
+        for directory in self.directories():
+            worker = settle(directory)
+            if worker is not None:
+                self._watch(directory).attach(worker)
+
+    def directories(self) -> tuple[RunDirectory, ...]:
+        """All jobs, newest first; their ids begin with the time."""
+        paths = sorted(self._folder.glob("*/run.json"), reverse=True)
+        return tuple(RunDirectory(path.parent) for path in paths)
+
+    def directory(self, run_id: str) -> RunDirectory:
+        """One job's directory.
+
+        Raises:
+            StorageUnavailableError: There is none with that id.
+        """
+        return RunDirectory(child(self._folder, run_id))
+
+    def current(self) -> str | None:
+        """The job that is running, or None."""
+        return next((run_id for run_id, one in self._watched.items() if one.snapshot.is_live), None)
+
+    def spec(self, run_id: str) -> JobSpec:
+        """What was asked of a job."""
+        return self.directory(run_id).spec()
+
+    def snapshot(self, run_id: str) -> RunSnapshot:
+        """What a viewer sees of a job now."""
+        watched = self._watched.get(run_id)
+        if watched:
+            return watched.snapshot
+        directory = self.directory(run_id)
+        size = directory.events.stat().st_size if directory.events.exists() else 0
+        known = self._settled.get(run_id)
+        if (
+            known is None or known[0] != size
+        ):  # new here, or written by another process such as the command line
+            known = self._settled[run_id] = (size, directory.snapshot())
+        return known[1]
+
+    def stop(self, run_id: str) -> None:
+        """Asks a job to stop; one that is over is left alone."""
+        watched = self._watched.get(run_id)
+        if watched:
+            watched.request_stop()
+        elif self.snapshot(run_id).is_live:
+            self.directory(run_id).stop_file.touch()
+
+    def resume(self, run_id: str) -> None:
+        """Goes on with a job that ended before it was done.
+
+        Raises:
+            PersistenceError: It is done, or running.
+            GpuBusyError: Another job has the machine.
+        """
+        directory = self.directory(run_id)
+        with self._lock:
+            if not self.snapshot(run_id).can_resume:
+                raise PersistenceError(
+                    "This run is done or still running, so there is nothing to resume.",
+                    hint="Choose a run that was stopped or interrupted.",
+                )
+            self._launch(directory, self._take_machine(run_id))
+
+    def delete(self, run_id: str) -> None:
+        """Removes a job with everything it made.
+
+        Raises:
+            GpuBusyError: It is running.
+        """
+        directory = self.directory(run_id)
+        if self.snapshot(run_id).is_live:
+            raise GpuBusyError("This run is still running.", hint="Stop it first.", holder=run_id)
+        self._watched.pop(run_id, None)
+        self._settled.pop(run_id, None)
+        shutil.rmtree(directory.path)
+
+    def _begin(self, run_id: str, create: Callable[[], RunDirectory]) -> str:
+        """Takes the machine, makes the directory, starts the worker.
+
+        In this order, so that a refusal leaves no trace.
+        """
+        with self._lock:
+            lease = self._take_machine(run_id)
+            try:
+                directory = create()
+            except BaseException:
+                lease.close()
+                raise
+            self._launch(directory, lease)
+        return run_id
+
+    def _take_machine(self, run_id: str) -> GpuLease:
+        self.make_room()
+        return GpuLease.acquire(self._workspace.machine_lock, holder=run_id)
+
+    def _launch(self, directory: RunDirectory, lease: GpuLease) -> None:
+        self._watch(directory).start(lease)
+
+    def _watch(self, directory: RunDirectory) -> RunSupervisor:
+        supervisor = RunSupervisor(directory)
+        self._watched[directory.run_id] = supervisor
+        return supervisor
+
+
+def run_in_foreground(
+    workspace: Workspace, directory: RunDirectory, *, on_snapshot: Callable[[RunSnapshot], None]
+) -> RunSnapshot:
+    """Does one attempt at a job and returns how it ended; for the command line and notebook cells.
+
+    An interrupt (Ctrl-C) stops the job politely; a checkpoint is kept.
+
+    Args:
+        workspace: Whose machine lock counts.
+        directory: The job.
+        on_snapshot: Told about once a second how it stands.
+
+    Raises:
+        GpuBusyError: Another job has the machine.
+    """
+    supervisor = RunSupervisor(directory)
+    supervisor.start(GpuLease.acquire(workspace.machine_lock, holder=directory.run_id))
+    while True:
+        try:
+            supervisor.join(timeout=1.0)
+        except KeyboardInterrupt:
+            supervisor.request_stop()
+        on_snapshot(supervisor.snapshot)
+        if not supervisor.is_watching:
+            return supervisor.snapshot

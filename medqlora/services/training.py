@@ -1,0 +1,143 @@
+"""TrainingService: starts, stops, resumes and lists training runs."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.domain.dataset import DatasetCard
+from medqlora.domain.jobs import JobSpec
+from medqlora.domain.snapshot import RunSnapshot, RunState
+from medqlora.models.catalog import check_id
+from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.workspace import Workspace
+from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
+from medqlora.services.datasets import DatasetService
+from medqlora.services.jobs import JobService
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSummary:
+    """One line of the list of runs.
+
+    Attributes:
+        run_id: The run.
+        name: What the user sees.
+        state: How it stands.
+        created_at: UTC time, ISO 8601.
+        model_name: Base model.
+        dataset_name: Data it trains on.
+        step: Last step done.
+        total_steps: Steps in all, 0 before the first.
+        loss: Newest training loss, or None.
+        eval_loss: Newest loss on the held-out entries, or None.
+        has_adapter: Whether there is something to evaluate and compare.
+        can_resume: Whether it ended before it was done.
+    """
+
+    run_id: str
+    name: str
+    state: RunState
+    created_at: str
+    model_name: str
+    dataset_name: str
+    step: int
+    total_steps: int
+    loss: float | None
+    eval_loss: float | None
+    has_adapter: bool
+    can_resume: bool
+
+
+class TrainingService(JobService):
+    """Training runs of the workspace.
+
+    Args:
+        workspace: The workspace.
+        datasets: Where prepared datasets lie.
+    """
+
+    def __init__(self, workspace: Workspace, datasets: DatasetService) -> None:
+        super().__init__(workspace, workspace.runs)
+        self._datasets = datasets
+
+    def start(self, config: QLoRAConfig, dataset_id: str) -> str:
+        """Starts a run on a prepared dataset and returns its id.
+
+        Raises:
+            GpuBusyError: Another job has the machine.
+            ModelError: The model's name cannot be one.
+            DiskFullError: No space is left.
+        """
+        check_id(config.model_name)
+        run_id = new_run_id(self._datasets.card(dataset_id).name)
+        return self._begin(
+            run_id, lambda: self.create(config, dataset_id, path=self._folder / run_id)
+        )
+
+    def create(self, config: QLoRAConfig, dataset_id: str, *, path: Path) -> RunDirectory:
+        """Makes the directory of a run without starting it.
+
+        Raises:
+            PersistenceError: Something is there already.
+            DiskFullError: No space is left.
+        """
+        card = self._datasets.card(dataset_id)
+        source = self._datasets.folder(dataset_id)
+        spec = _spec(path.name, config, card, models_dir=self._workspace.models)
+        directory = RunDirectory.create(path, spec)
+        with translated_os_errors(directory.path):
+            shutil.copyfile(source / "train.jsonl", directory.train_entries)
+            shutil.copyfile(source / "eval.jsonl", directory.eval_entries)
+        return directory
+
+    def runs(self) -> tuple[RunSummary, ...]:
+        """All runs, newest first."""
+        return tuple(
+            _summary(directory, directory.spec(), self.snapshot(directory.run_id))
+            for directory in self.directories()
+        )
+
+
+def _spec(run_id: str, config: QLoRAConfig, card: DatasetCard, *, models_dir: Path) -> JobSpec:
+    return JobSpec(
+        run_id=run_id,
+        kind="train",
+        name=f"{card.name} on {config.model_name}",
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        config=config.to_dict(),
+        models_dir=str(models_dir),
+        dataset={
+            "dataset_id": card.dataset_id,
+            "name": card.name,
+            "sha256": card.sha256,
+            "num_train": card.num_train,
+            "num_eval": card.num_eval,
+            "seed": card.seed,
+        },
+        versions=recorded_versions(),
+    )
+
+
+def _summary(directory: RunDirectory, spec: JobSpec, snapshot: RunSnapshot) -> RunSummary:
+    def newest(trace: str) -> float | None:
+        points = snapshot.traces.get(trace)
+        return points[-1].y if points else None
+
+    return RunSummary(
+        run_id=spec.run_id,
+        name=spec.name,
+        state=snapshot.state,
+        created_at=spec.created_at,
+        model_name=spec.config["model_name"],
+        dataset_name=spec.dataset["name"],
+        step=snapshot.last_step.step if snapshot.last_step else snapshot.checkpoint_step,
+        total_steps=snapshot.last_step.total_steps if snapshot.last_step else 0,
+        loss=newest("loss"),
+        eval_loss=newest("eval_loss"),
+        has_adapter=directory.adapter.is_dir(),
+        can_resume=snapshot.can_resume,
+    )

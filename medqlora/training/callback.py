@@ -1,0 +1,94 @@
+"""What the library's trainer tells us while it trains, and the two things we tell it.
+
+Save now, stop now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from medqlora.domain.events import CheckpointSaved, Event, PhaseChanged
+from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.training.metrics import TrainingMetricsLogger
+
+
+class RunEventCallback(TrainerCallback):
+    """Turns the trainer's hooks into events, commits its checkpoints, and stops it when asked.
+
+    Args:
+        sink: Gets the events.
+        metrics: Gets the numbers.
+        checkpoints: Makes what the trainer saved a whole checkpoint, or None where none are kept.
+        should_stop: Asked after each optimizer step.
+    """
+
+    def __init__(
+        self,
+        *,
+        sink: Callable[[Event], object],
+        metrics: TrainingMetricsLogger,
+        checkpoints: CheckpointManager | None,
+        should_stop: Callable[[], bool],
+    ) -> None:
+        self._sink = sink
+        self._metrics = metrics
+        self._checkpoints = checkpoints
+        self._should_stop = should_stop
+        self._go_on: Callable[[], None] | None = None
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """Training begins, or goes on."""
+        self._sink(PhaseChanged(phase="Training", progress=state.global_step / state.max_steps))
+        self._metrics.begin()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """An optimizer step is done: asked to stop, a checkpoint is written first."""
+        if state.global_step >= state.max_steps:
+            control.should_evaluate = args.eval_strategy != "no"
+        elif self._should_stop():
+            control.should_save = self._checkpoints is not None
+            control.should_evaluate = False
+            control.should_training_stop = True
+        if control.should_save and self._checkpoints:
+            self._checkpoints.check_space()
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """The trainer has numbers: of a step, or of an evaluation."""
+        if logs is None:
+            return
+        if "loss" in logs:
+            self._metrics.log_step(state.global_step, state.max_steps, logs)
+            self._go_on = self._metrics.pause()
+        if "eval_loss" in logs:
+            self._metrics.log_evaluation(state.global_step, logs["eval_loss"])
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """What came since the last step was evaluating and saving, not training."""
+        if self._go_on:
+            self._go_on()
+            self._go_on = None
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """The trainer has written a checkpoint into the staging folder."""
+        if self._checkpoints is None:
+            return
+        saved = self._checkpoints.commit(state.global_step)
+        self._sink(CheckpointSaved(step=saved.step, size_bytes=saved.size_bytes))

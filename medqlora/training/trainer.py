@@ -1,0 +1,226 @@
+"""QLoRATrainer: trains an adapter in this process and reports what happens as events.
+
+It builds on the engine's own trainer (TRL's). It knows nothing of run directories or other
+processes: `runs.worker` calls it, and so may a notebook cell.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from medqlora.data.tokenizer import MedicalTokenizer
+from medqlora.domain.dataset import MedicalDataEntry
+from medqlora.domain.events import Event, RunWarned, StepLogged
+from medqlora.domain.recovery import RecoveryAction
+from medqlora.domain.resources import ResourceStats
+from medqlora.domain.training import TrainingResult
+from medqlora.errors import MedQLoRAError, OutOfMemoryError, TrainingError
+from medqlora.models.engine import ModelEngine
+from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
+from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.recovery import ErrorRecoveryManager
+from medqlora.training.metrics import TrainingMetricsLogger
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
+    from trl import SFTConfig
+
+DEFAULT_MAX_SEQ_LENGTH = 512
+
+_OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+
+
+def _ignored(event: Event) -> None:
+    """Nobody is watching."""
+
+
+def _never() -> bool:
+    return False
+
+
+class QLoRATrainer:
+    """Trains the adapter of a model.
+
+    Args:
+        model: A quantised model with an adapter.
+        tokenizer: Its tokenizer.
+        config: What `QLoRAConfig.training_arguments` made.
+        engine: The engine the model was loaded with; transformers when not given.
+        eval_dataset: Entries to measure the loss on, as `train` takes them.
+        max_seq_length: Longest entry in tokens, for a dataset that is not tokenised yet.
+        checkpoints: Keeps checkpoints; none are kept when not given.
+        resume_from: Checkpoint folder to go on from.
+        sink: Gets the events.
+        should_stop: Asked after each step; True ends training after saving a checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: PeftModel,
+        tokenizer: PreTrainedTokenizerBase,
+        config: SFTConfig,
+        *,
+        engine: ModelEngine | None = None,
+        eval_dataset: Dataset | None = None,
+        max_seq_length: int = DEFAULT_MAX_SEQ_LENGTH,
+        checkpoints: CheckpointManager | None = None,
+        resume_from: Path | None = None,
+        sink: Callable[[Event], object] = _ignored,
+        should_stop: Callable[[], bool] = _never,
+    ) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._arguments = config
+        self._engine = engine
+        self._eval_dataset = eval_dataset
+        self._max_seq_length = max_seq_length
+        self._checkpoints = checkpoints
+        self._resume_from = resume_from
+        self._sink = sink
+        self._should_stop = should_stop
+        self._begun_at: float | None = None
+        self._last_step: StepLogged | None = None
+
+    def train(self, dataset: Dataset) -> TrainingResult:
+        """Trains on `dataset` until its last step, or until asked to stop.
+
+        Args:
+            dataset: Rows of `input_ids` and `labels`, or of `question`, `answer` and optionally
+                `context`.
+
+        Raises:
+            DataError: No answer is left to learn from after cutting.
+            NonFiniteLossError: The loss became NaN or infinite.
+            OutOfMemoryError: Memory ran out.
+            TrainingError: The trainer gave up for another reason.
+        """
+        from medqlora.training.callback import RunEventCallback
+
+        metrics = TrainingMetricsLogger(self._report)
+        callback = RunEventCallback(
+            sink=self._report,
+            metrics=metrics,
+            checkpoints=self._checkpoints,
+            should_stop=self._should_stop,
+        )
+        if self._checkpoints:
+            self._checkpoints.prepare()
+            self._arguments.output_dir = str(self._checkpoints.staging)
+        else:
+            self._arguments.save_strategy = "no"
+        # The first point of the held-out loss is the base model's; a resumed run has it already.
+        self._arguments.eval_on_start = self._eval_dataset is not None and self._resume_from is None
+        trainer = self._build(dataset, callback)
+        self._begun_at = time.monotonic()
+        try:
+            trainer.train(
+                resume_from_checkpoint=str(self._resume_from) if self._resume_from else None
+            )
+        except (RuntimeError, MemoryError, OSError) as error:
+            raise translated(error) from error
+        return TrainingResult(
+            steps=trainer.state.global_step,
+            is_complete=trainer.state.global_step >= trainer.state.max_steps,
+            train_loss=metrics.train_loss,
+            eval_loss=metrics.eval_loss,
+            seconds=time.monotonic() - self._begun_at,
+            num_tokens=metrics.num_tokens,
+        )
+
+    def monitor_resources(self) -> ResourceStats:
+        """Memory and time of the training at this moment."""
+        gpu = read_gpu_memory()
+        elapsed = time.monotonic() - self._begun_at if self._begun_at else 0.0
+        return ResourceStats(
+            gpu_memory_used=gpu.used_gib if gpu else 0.0,
+            gpu_memory_total=gpu.limit_gib if gpu else 0.0,
+            cpu_memory_used=read_process_memory().used_gib,
+            training_time_elapsed=elapsed,
+            estimated_time_remaining=self._last_step.seconds_left if self._last_step else None,
+        )
+
+    def handle_training_errors(self, error: Exception) -> RecoveryAction:
+        """What should follow `error`; a foreign one is translated first."""
+        ours = error if isinstance(error, MedQLoRAError) else translated(error)
+        return ErrorRecoveryManager().handle_error(ours)
+
+    def _build(self, dataset: Dataset, callback: Any) -> Any:
+        from transformers import PrinterCallback
+
+        from medqlora.models.transformers_engine import TransformersEngine
+
+        trainer = (self._engine or TransformersEngine()).make_trainer(
+            model=self._model,
+            tokenizer=self._tokenizer,
+            arguments=self._arguments,
+            train_dataset=self._encoded(dataset),
+            eval_dataset=self._encoded(self._eval_dataset)
+            if self._eval_dataset is not None
+            else None,
+            callbacks=[callback],
+        )
+        trainer.remove_callback(PrinterCallback)
+        return trainer
+
+    def _encoded(self, dataset: Dataset) -> Dataset:
+        if "input_ids" in dataset.column_names:
+            return dataset
+        from datasets import Dataset
+
+        entries = [
+            MedicalDataEntry(
+                question=row["question"], answer=row["answer"], context=row.get("context")
+            )
+            for row in dataset
+        ]
+        encoded = MedicalTokenizer(self._tokenizer, max_seq_length=self._max_seq_length).encode_all(
+            entries
+        )
+        if encoded.num_shortened or encoded.num_left_out:
+            self._report(
+                RunWarned(
+                    message=(
+                        f"{encoded.num_shortened} of {len(entries)} entries were cut at "
+                        f"{self._max_seq_length} "
+                        f"tokens, and {encoded.num_left_out} had no answer left and were left out."
+                    ),
+                    hint="Raise the longest entry on Configure to keep them whole.",
+                )
+            )
+        return Dataset.from_list(list(encoded.rows))
+
+    def _report(self, event: Event) -> None:
+        if isinstance(event, StepLogged):
+            self._last_step = event
+        self._sink(event)
+
+
+def translated(error: Exception) -> TrainingError:
+    """A foreign error from inside a training step as ours."""
+    text = str(error)
+    if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY_WORDS):
+        return OutOfMemoryError(
+            "Memory ran out during training.",
+            hint=(
+                "Choose a smaller batch or a shorter longest entry on Configure; "
+                "accumulation keeps the effective batch."
+            ),
+        )
+    if "No space left" in text or "inline_container" in text:
+        # torch reports a full disk in the middle of a file as a broken archive.
+        return TrainingError(
+            "A checkpoint could not be written: the disk is probably full.",
+            hint="Free some space, then press Resume; the checkpoint before it is untouched.",
+        )
+    return TrainingError(
+        f"Training stopped because of a {type(error).__name__} in the training library.",
+        hint=(
+            "Resume goes on from the last checkpoint; worker.log in the run's folder has "
+            "the details."
+        ),
+    )

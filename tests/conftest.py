@@ -1,0 +1,54 @@
+"""Fixtures that several folders share.
+
+A workspace, and a real model small enough to train in seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from medqlora.models import embedded
+from medqlora.persistence.workspace import Workspace
+from tests.tiny_model import build_tiny_model
+
+SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a two-layer Llama with a tokenizer and a chat template."""
+    folder = tmp_path_factory.mktemp("tiny") / "model"
+    build_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty workspace."""
+    return Workspace.open(tmp_path / "workspace")
+
+
+@pytest.fixture
+def tiny_workspace(workspace: Workspace, tiny_model: Path) -> Workspace:
+    """A workspace in which the tiny model lies where the embedded one would be unpacked."""
+    shutil.copytree(tiny_model, embedded.folder(workspace.models))
+    return workspace
+
+
+@pytest.fixture
+def qa_file(tmp_path: Path) -> Path:
+    """Forty question-answer pairs as JSONL."""
+    path = tmp_path / "pairs.jsonl"
+    rows = [
+        {
+            "question": f"What does lab value {i} mean?",
+            "answer": f"Value {i} is within its usual range.",
+        }
+        for i in range(40)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
