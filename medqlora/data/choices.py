@@ -19,6 +19,8 @@ Options = dict[str, str]
 
 def options_of(values: Mapping[str, Any], mapping: ColumnMapping) -> Options:
     """The options of one row; empty for an open question."""
+    if not mapping.options:
+        return {}
     if len(mapping.options) == 1:
         return _held_by_one(value_at(values, mapping.options[0]))
     return _lettered(as_text(value_at(values, column)) for column in mapping.options)

@@ -6,7 +6,7 @@ ShareGPT (`from`, `value`) gives its first question and the answer to it; messag
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -44,12 +44,12 @@ def conversation_columns(rows: Iterable[Row]) -> tuple[str, ...]:
         for column, value in (row.values or {}).items():
             if value is not None:
                 seen.setdefault(column, []).append(_has_turns(value))
-    return tuple(column for column, found in seen.items() if sum(found) > len(found) / 2)
+    return tuple(column for column, found in seen.items() if sum(found) >= len(found) / 2)
 
 
-def with_conversations(row: Row, columns: Iterable[str]) -> Row:
+def with_conversations(row: Row, columns: Sequence[str]) -> Row:
     """The row with the turns in `columns` told apart: `user`, `assistant`, `system`, `earlier`."""
-    if row.values is None:
+    if row.values is None or not columns:
         return row
     values = dict(row.values)
     for column in columns:

@@ -203,7 +203,7 @@ def _unreadable(path: Path, problem: str) -> DataError:
 def _without_rows(path: Path) -> DataError:
     return DataError(
         f"{path.name} holds 0 rows of questions and answers.",
-        hint="Give a file with at least 2 rows below its header.",
+        hint="Give a file with at least 2 questions that have an answer.",
     )
 
 

@@ -15,13 +15,15 @@ PLACEHOLDERS = frozenset(
     ("", "nan", "null", "none", "n/a", "na", "-", "--", "?", "undefined", "#n/a")
 )
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\ufeff]")
-_SPACE = re.compile(r"\s+")
 
 
 def normalised(text: str) -> str:
     """The form in which equal texts are equal."""
-    folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).casefold())
-    return _SPACE.sub(" ", folded).strip().strip(" .!?;:,\"'")
+    if text.isascii():
+        folded = text.lower()
+    else:
+        folded = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(folded.split()).strip(" .!?;:,\"'")
 
 
 def is_placeholder(text: str) -> bool:

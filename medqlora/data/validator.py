@@ -36,39 +36,46 @@ class _Check:
     applies: Callable[[str, str], bool]
 
 
-def _holds(pattern: re.Pattern[str]) -> Callable[[str, str], bool]:
-    return lambda text, _: bool(pattern.search(text))
+def _holds(pattern: re.Pattern[str], *marks: str) -> Callable[[str, str], bool]:
+    # Every match holds one of the marks, and looking for those first is several times faster.
+    return lambda text, _: any(mark in text for mark in marks) and bool(pattern.search(text))
 
 
 _CHECKS: Mapping[str, _Check] = {
     "resp_lt_10_chars": _Check(
-        "warning", "have a response of fewer than 10 characters", lambda _, r: len(r.strip()) < 10
+        "warning", "Response of fewer than 10 characters", lambda _, r: len(r.strip()) < 10
     ),
     "resp_lt_3_words": _Check(
-        "warning", "have a response of fewer than 3 words", lambda _, r: len(r.split()) < 3
+        "warning", "Response of fewer than 3 words", lambda _, r: len(r.split()) < 3
     ),
-    "html": _Check("warning", "hold remnants of HTML", _holds(_HTML)),
+    "html": _Check("warning", "Remnants of HTML", _holds(_HTML, "<", "&")),
     "control_or_invisible": _Check(
-        "warning", "hold control or invisible characters", _holds(_CONTROL)
+        "warning", "Control or invisible characters", lambda text, _: bool(_CONTROL.search(text))
     ),
     "over_20k_chars": _Check(
-        "warning", "have more than 20,000 characters", lambda text, _: len(text) > 20_000
+        "warning", "More than 20,000 characters", lambda text, _: len(text) > 20_000
     ),
-    "mojibake": _Check("warning", "hold characters that were decoded wrongly", _holds(_MOJIBAKE)),
+    "mojibake": _Check(
+        "warning",
+        "Characters that were decoded wrongly",
+        _holds(_MOJIBAKE, "\u00c2", "\u00c3", "\u00e2\u20ac", "\ufffd"),
+    ),
     "template_tokens": _Check(
-        "warning", "hold marks of a chat template inside their text", _holds(_TEMPLATE)
+        "warning",
+        "Marks of a chat template inside the text",
+        _holds(_TEMPLATE, "<|", "INST]", "SYS>>", "s>", "###"),
     ),
 }
 _SAYS: Mapping[str, tuple[Severity, str]] = {
-    "corrupted": ("error", "could not be read and are left out"),
-    "missing_or_empty": ("error", "have no question or no answer and are left out"),
-    "dup_exact": ("warning", "repeat an earlier row exactly"),
-    "dup_normalised": ("warning", "repeat an earlier row but for case, spaces or punctuation"),
-    "dup_prompt_conflict": ("warning", "answer a question of an earlier row differently"),
+    "corrupted": ("error", "Could not be read and left out"),
+    "missing_or_empty": ("error", "No question or no answer, left out"),
+    "dup_exact": ("warning", "Exact repeat of an earlier row"),
+    "dup_normalised": ("warning", "Repeat of an earlier row but for case, spaces or punctuation"),
+    "dup_prompt_conflict": ("warning", "Question of an earlier row with another answer"),
     **{code: (check.severity, check.says) for code, check in _CHECKS.items()},
     "placeholder_kept": (
         "info",
-        'answer "None", "NA" or the like, and are kept because it is an option listed',
+        '"None", "NA" or the like, kept because it is an option listed',
     ),
 }
 """Every finding, the most serious first."""
@@ -169,7 +176,7 @@ class DataValidator:
         is_choice_data = self._num_choices > self._found["valid"] / 2
         if code in _HARMLESS_FOR_CHOICES and is_choice_data:
             severity = "info"
-        message = f"{count:,} {'row' if count == 1 else 'rows'}: {says}."
+        message = f"{says}: {count:,} {'row' if count == 1 else 'rows'}."
         if code == "corrupted":
             message += f" The first: {self._first_problem}."
         return ValidationIssue(

@@ -39,6 +39,7 @@ class RunSupervisor:
         self.directory = directory
         self._reader = EventLogReader(directory.events)
         self._snapshot = RunSnapshot(run_id=directory.run_id)
+        self._unfolded: list[Event] = []
         self._stop_asked_at: float | None = None
 
     @property
@@ -92,17 +93,22 @@ class RunSupervisor:
     def _watch(self, worker: psutil.Process) -> None:
         while True:
             exit_code, is_over = _wait(worker)
-            self._catch_up()
             if is_over:
                 break
+            self._catch_up(is_worker_alive=True)
             self._press(worker)
+        self._catch_up()
         if self._snapshot.outcome is None:
             close_attempt(self.directory, self._death(exit_code))
             self._catch_up()
 
-    def _catch_up(self) -> None:
-        for event in self._reader.read_new():
-            self._snapshot = apply(self._snapshot, event)
+    def _catch_up(self, *, is_worker_alive: bool = False) -> None:
+        self._unfolded += self._reader.read_new()
+        while self._unfolded:
+            # An attempt is over when its worker is gone and the machine is free, not a moment before.
+            if is_worker_alive and isinstance(self._unfolded[0], Outcome):
+                return
+            self._snapshot = apply(self._snapshot, self._unfolded.pop(0))
 
     def _press(self, worker: psutil.Process) -> None:
         """Ends a worker that was asked to stop and does not."""

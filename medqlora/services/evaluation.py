@@ -79,6 +79,7 @@ class EvaluationService(JobService):
             GpuBusyError: Another job has the machine.
         """
         run = self._training.directory(run_id)
+        check_request(run, max_new_tokens=max_new_tokens)
         entries = held_out(run, limit=limit) if queries is None else from_queries(queries)
         evaluation_id = new_run_id(run.spec().dataset["name"])
         path = self._folder / evaluation_id
@@ -96,17 +97,7 @@ class EvaluationService(JobService):
         max_new_tokens: int,
     ) -> RunDirectory:
         """Makes the directory of an evaluation without starting it; see `start` for the errors."""
-        if not run.adapter.is_dir():
-            raise EvaluationError(
-                "This run has no adapter yet.",
-                hint="Let it train to its end, or choose a finished run.",
-            )
-        if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
-            raise EvaluationError(
-                f"The longest answer must be between 1 and {MAX_NEW_TOKENS} tokens, got "
-                f"{max_new_tokens}.",
-                hint="96 shows most short answers whole.",
-            )
+        check_request(run, max_new_tokens=max_new_tokens)
         trained = run.spec()
         spec = JobSpec(
             run_id=path.name,
@@ -151,6 +142,25 @@ class EvaluationService(JobService):
             state=self.snapshot(spec.run_id).state,
             created_at=spec.created_at,
             num_items=spec.dataset["num_queries"],
+        )
+
+
+def check_request(run: RunDirectory, *, max_new_tokens: int) -> None:
+    """Refuses what cannot be asked, before the machine is taken.
+
+    Raises:
+        EvaluationError: The run has no adapter, or the length is out of range.
+    """
+    if not run.adapter.is_dir():
+        raise EvaluationError(
+            "This run has no adapter yet.",
+            hint="Let it train to its end, or choose a finished run.",
+        )
+    if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
+        raise EvaluationError(
+            f"The longest answer must be between 1 and {MAX_NEW_TOKENS} tokens, got "
+            f"{max_new_tokens}.",
+            hint="96 shows most short answers whole.",
         )
 
 

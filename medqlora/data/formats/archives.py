@@ -48,7 +48,7 @@ def unpacked_zip(source: Source, folder: Path) -> list[Source]:
             members = [info for info in archive.infolist() if _is_data(info)]
             _check(source, members)
             return list(_extracted(source, archive, members, folder))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise refused(source, "is a .zip file that cannot be unpacked.", hint=_DAMAGED) from error
 
 

@@ -37,7 +37,7 @@ _GIVE_A_TABLE = (
 _NOT_DATA: Mapping[bytes, str] = {
     b"%PDF-": "a PDF document",
     b"{\\rtf": "an RTF document",
-    b"\xd0\xcf\x11\xe0": "an old Office document (.xls or .doc)",
+    b"\xd0\xcf\x11\xe0": "an Office document that is old or locked with a password",
     b"MZ": "a Windows program",
     b"\x7fELF": "a program",
     b"\x89PNG": "a picture",
@@ -172,7 +172,7 @@ def _members(source: Source) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(source.path) as archive:
             return tuple(archive.namelist())
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise refused(
             source, "is a .zip or Excel file that is damaged.", hint="Make or download it again."
         ) from error

@@ -49,7 +49,7 @@ def is_text(head: bytes) -> bool:
     """Whether these first bytes of a file can be text at all."""
     if head.startswith(tuple(bom for bom, _ in _BOMS)) or _utf16_without_bom(head):
         return True
-    return sum(byte in _CONTROL for byte in head) <= 0.02 * len(head)
+    return sum(byte in _CONTROL for byte in head) <= max(4, 0.02 * len(head))
 
 
 def quick_encoding(head: bytes) -> str:

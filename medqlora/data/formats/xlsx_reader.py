@@ -81,6 +81,7 @@ def _workbook(source: Source) -> Iterator[Workbook]:
         AttributeError,
         EOFError,
         LookupError,
+        RuntimeError,
         SyntaxError,
         TypeError,
         ValueError,
