@@ -19,9 +19,10 @@ from typing import Any
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.columns import parse_mapping
 from medqlora.domain.events import RunFailed
+from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ConfigError, MappingNeededError, MedQLoRAError, PersistenceError
-from medqlora.models.generation import GenerationSettings
+from medqlora.models.catalog import check_id
 from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory, new_run_id
@@ -62,11 +63,12 @@ def train(options: argparse.Namespace) -> Result:
     """Trains as a JSON file says."""
     services = Services.open(options.workspace)
     values = _read_config(options.config)
-    source = values.pop("dataset", SAMPLE)
-    given_mapping = values.pop("map", None)
+    source = _pop(values, "dataset", str, default=SAMPLE)
+    given_mapping = _pop(values, "map", str, default="")
     mapping = parse_mapping(given_mapping) if given_mapping else None
-    eval_share = values.pop("eval_share", 0.1)
+    eval_share = _pop(values, "eval_share", (int, float), default=0.1)
     config = QLoRAConfig.from_dict(values)
+    check_id(config.model_name)
     card = services.datasets.prepare(
         None if source == SAMPLE else Path(source),
         mapping=mapping,
@@ -155,7 +157,10 @@ def _run(services: Services, directory: RunDirectory) -> Result:
 def _run_directory(services: Services, given: str) -> RunDirectory:
     """A run by its folder, or by its id in the workspace."""
     directory = RunDirectory(Path(given).resolve())
-    return directory if directory.path.is_dir() else services.training.directory(given)
+    if not directory.path.is_dir():
+        directory = services.training.directory(given)
+    directory.spec()  # refuses a folder that is something else
+    return directory
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -172,6 +177,16 @@ def _read_config(path: Path) -> dict[str, Any]:
             hint='It looks like {"dataset": "sample", "rank": 16}.',
         )
     return values
+
+
+def _pop(values: dict[str, Any], name: str, kind: Any, *, default: Any) -> Any:
+    value = values.pop(name, default)
+    if not isinstance(value, kind):
+        raise ConfigError(
+            f"{name} cannot be {json.dumps(value)[:40]}.",
+            hint=f"Leave it out, or give it as {default!r}.",
+        )
+    return value
 
 
 def _error(error: MedQLoRAError) -> dict[str, Any]:

@@ -117,6 +117,8 @@ class InstallProgress:
         return len(self._seen.intersection(self._names)), bool(self._unpacking)
 
     def _rewrite(self, text: str) -> None:
+        if text == self._shown:
+            return
         # Spaces instead of a terminal's erase code: a notebook shows such codes as text.
         width = shutil.get_terminal_size().columns - 1
         self._output.write("\r" + text[:width].ljust(min(len(self._shown), width)))

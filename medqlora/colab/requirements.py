@@ -139,7 +139,7 @@ class Size:
     disk_mb: int
 
 
-TORCH_WITH_CUDA = Size(2900, 6900)
+TORCH_WITH_CUDA = Size(2500, 4700)
 OTHERS = Size(2, 10)
 SIZES: Mapping[str, Size] = {
     "torch": Size(200, 900),

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from medqlora.data.tokenizer import user_message
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.evaluation import ComparisonResult, EvaluationResult, FilterResult, ItemResult
+from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import EvaluationError
 from medqlora.evaluation.comparator import ResponseComparator
 from medqlora.evaluation.metrics import score
 from medqlora.evaluation.safety import SafetyFilter
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER
-from medqlora.models.generation import Generated, GenerationSettings, carries_adapters, generate
+from medqlora.models.generation import Generated, carries_adapters, generate
 
 if TYPE_CHECKING:
     from peft import PeftModel

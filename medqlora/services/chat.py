@@ -18,8 +18,8 @@ from typing import IO, Any
 
 import psutil
 
+from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import ERRORS_BY_CODE, EvaluationError, MedQLoRAError, ModelError
-from medqlora.models.generation import GenerationSettings
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.process import start_worker

@@ -11,11 +11,12 @@ import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import CheckpointSaved, EvalLogged, RunFailed, RunStarted, StepLogged
+from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import EvaluationError, GpuBusyError, PersistenceError
-from medqlora.models.generation import GenerationSettings
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.workspace import Workspace
+from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.process import recorded_process
 from medqlora.services import Services
 from tests.waiting import wait_for_end, wait_for_step, wait_until
@@ -72,7 +73,7 @@ def test_a_file_becomes_an_adapter_whose_answers_can_be_compared(
     assert [event.seq for event in events] == list(range(1, len(events) + 1))
     assert events[0] == next(event for event in events if isinstance(event, RunStarted))
     assert [event.step for event in events if isinstance(event, CheckpointSaved)] == [3, 6, 8]
-    assert [event.step for event in events if isinstance(event, EvalLogged)][0] == 0
+    assert next(event.step for event in events if isinstance(event, EvalLogged)) == 0
     metadata = AdapterSaver.metadata(str(directory.adapter))
     assert metadata["dataset_info"]["sha256"] == card.sha256
     [summary] = services.training.runs()
@@ -96,8 +97,6 @@ def test_a_file_becomes_an_adapter_whose_answers_can_be_compared(
     assert updates[-1].is_done
     assert updates[-1].base_text != updates[-1].tuned_text
     with pytest.raises(GpuBusyError, match="chat"):
-        from medqlora.runs.gpu_lease import GpuLease
-
         GpuLease.acquire(services.workspace.machine_lock, holder="another server")
     # A job that needs the machine gets it: the idle chat gives it back.
     second = services.training.start(CONFIG.changed(max_steps=1), card.dataset_id)
@@ -152,19 +151,16 @@ def test_a_stopped_run_and_a_killed_run_end_with_the_weights_of_an_uninterrupted
 
 def test_starting_twenty_times_starts_one(services: Services, qa_file: Path) -> None:
     card = services.datasets.prepare(qa_file)
-    started, refused = [], 0
-    for _ in range(20):
-        try:
-            started.append(services.training.start(LONG, card.dataset_id))
-        except GpuBusyError as error:
-            refused += 1
-            assert error.holder == started[0]
-    assert (len(started), refused) == (1, 19)
+    run_id = services.training.start(LONG, card.dataset_id)
+    for _ in range(19):
+        with pytest.raises(GpuBusyError) as refused:
+            services.training.start(LONG, card.dataset_id)
+        assert refused.value.holder == run_id
     assert len(services.training.runs()) == 1
     with pytest.raises(EvaluationError, match="no adapter"):
-        services.evaluation.start(started[0])
+        services.evaluation.start(run_id)
     with pytest.raises(PersistenceError, match="nothing to resume"):
-        services.training.resume(started[0])
+        services.training.resume(run_id)
 
 
 def test_a_server_that_restarts_finds_its_run_and_can_stop_it(
