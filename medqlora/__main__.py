@@ -134,7 +134,7 @@ def runs(options: argparse.Namespace) -> Result:
 
 
 def _run(services: Services, directory: RunDirectory) -> Result:
-    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_say_progress)
+    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_Progress().say)
     outcome = snapshot.outcome
     assert outcome is not None, "a run in the foreground has ended"
     document: dict[str, Any] = {
@@ -200,14 +200,21 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _say_progress(snapshot: RunSnapshot) -> None:
-    step = snapshot.last_step
-    if step:
-        _say(f"{snapshot.phase}: step {step.step} of {step.total_steps}, loss {step.loss:.3f}")
-    elif snapshot.items_total:
-        _say(f"{snapshot.phase}: {snapshot.items_done} of {snapshot.items_total}")
-    else:
-        _say(snapshot.phase)
+class _Progress:
+    """Says how a job stands, each line once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def say(self, snapshot: RunSnapshot) -> None:
+        line, step = snapshot.phase, snapshot.last_step
+        if step:
+            line += f": step {step.step} of {step.total_steps}, loss {step.loss:.3f}"
+        elif snapshot.items_total:
+            line += f": {snapshot.items_done} of {snapshot.items_total}"
+        if line != self._said:
+            _say(line)
+            self._said = line
 
 
 def _finite(value: Any) -> Any:

@@ -6,6 +6,7 @@ A workspace, and a real model small enough to train in seconds.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,10 @@ import pytest
 from medqlora.models import embedded
 from medqlora.persistence.workspace import Workspace
 from tests.tiny_model import build_tiny_model
+
+# As in our workers: spinning threads make a shared machine crawl. Set before torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

@@ -22,6 +22,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -43,6 +44,7 @@ from medqlora.colab.requirements import (
     TORCH_WITH_CUDA,
     InstallPlan,
     Requirement,
+    Size,
     plan,
     read_requirements,
 )
@@ -88,7 +90,8 @@ class DependencyInstaller:
         instead of calling this.
 
         Args:
-            install: False leaves the disk alone and refuses if a package is missing.
+            install: False leaves the disk alone and refuses if a package of the CPU set is missing;
+                Unsloth is faster on a GPU, but not needed.
 
         Raises:
             DependencyError: The packages are not there and could not be put there.
@@ -101,11 +104,8 @@ class DependencyInstaller:
             self._start_anew_in_own_environment(wanted, create=install)
         if install:
             self.install()
-        elif wanted.missing:
-            raise DependencyError(
-                f"These Python packages are missing: {', '.join(wanted.missing)}.",
-                hint="Start once without --no-install, and they are installed.",
-            )
+        else:
+            self._require_what_every_machine_needs(wanted)
 
     def check(self) -> InstallPlan:
         """What has to change here: of the full set where there is a GPU, else of the CPU set."""
@@ -128,7 +128,7 @@ class DependencyInstaller:
         with self._only_installer() as lock:
             wanted = self.check()
             if not wanted.is_complete:
-                check_room(wanted, self._site)
+                check_room(wanted.size, self._site)
                 print("\n".join(describe(wanted)), file=self._output, flush=True)
                 self._run_pip_steps(wanted, lock=lock)
                 self._check_again()
@@ -137,6 +137,15 @@ class DependencyInstaller:
         files = (self._project / file, *self._extra_files)
         return [requirement for path in files for requirement in read_requirements(path)]
 
+    def _require_what_every_machine_needs(self, wanted: InstallPlan) -> None:
+        needed = {requirement.name for requirement in self._requirements("requirements-cpu.txt")}
+        missing = [name for name in wanted.missing if name in needed]
+        if missing:
+            raise DependencyError(
+                f"These Python packages are missing: {', '.join(missing)}.",
+                hint="Start once without --no-install, and they are installed.",
+            )
+
     def _start_anew_in_own_environment(self, wanted: InstallPlan, *, create: bool) -> None:
         """Does not return, unless there is no `.venv` and none may be made."""
         folder = self._project / ".venv"
@@ -144,7 +153,8 @@ class DependencyInstaller:
         if not (python.exists() and (folder / "pyvenv.cfg").exists()):
             if not create:
                 return
-            check_room(wanted, folder)
+            check_writable(self._project)
+            check_room(wanted.size, folder)
             print(f"Making a Python environment for medqlora in {folder}", file=self._output)
             make_environment(folder)
         self._output.flush()
@@ -157,10 +167,21 @@ class DependencyInstaller:
         progress = InstallProgress(self._output, names=wanted.names, site=self._site)
         with tempfile.TemporaryDirectory(prefix="medqlora-") as scratch, _log_file() as log:
             try:
-                for alternatives in pip_steps(wanted, scratch=Path(scratch)):
-                    _run_first_that_works(alternatives, progress=progress, log=log, lock=lock)
+                for step in pip_steps(wanted, scratch=Path(scratch)):
+                    self._run_step(step, progress=progress, log=log, lock=lock)
             finally:
                 progress.close()
+
+    def _run_step(
+        self, step: PipStep, *, progress: InstallProgress, log: TextIO, lock: int
+    ) -> None:
+        if step.attempt:
+            if run_pip(step.attempt, progress=progress, log=log, lock=lock) == 0:
+                return
+            check_room(TORCH_WITH_CUDA, self._site)
+        code = run_pip(step.arguments, progress=progress, log=log, lock=lock)
+        if code != 0:
+            raise failure(code, log=Path(log.name))
 
     def _check_again(self) -> None:
         left = self.check()
@@ -191,14 +212,27 @@ class DependencyInstaller:
             os.close(lock)
 
 
-def check_room(wanted: InstallPlan, folder: Path) -> None:
+def check_room(size: Size, folder: Path) -> None:
     """Refuses to begin what would end on a full disk; `folder` is where the packages go."""
     temporary = Path(tempfile.gettempdir())
-    check_disk_space(wanted, environment_mb=free_mb(folder), temporary_mb=free_mb(temporary))
+    check_disk_space(size, environment_mb=free_mb(folder), temporary_mb=free_mb(temporary))
 
 
-def pip_steps(wanted: InstallPlan, *, scratch: Path) -> Iterator[tuple[tuple[str, ...], ...]]:
-    """The pip commands to run in order, each with what to try when it fails.
+@dataclass(frozen=True)
+class PipStep:
+    """One thing to have pip do.
+
+    Attributes:
+        arguments: What follows `pip`.
+        attempt: What to try before: torch from the index of its CPU builds. Empty for all else.
+    """
+
+    arguments: tuple[str, ...]
+    attempt: tuple[str, ...] = ()
+
+
+def pip_steps(wanted: InstallPlan, *, scratch: Path) -> Iterator[PipStep]:
+    """What to have pip do, in order.
 
     torch comes first and alone: what is resolved afterwards then finds it and does not choose
     another build. A plain `pip install torch` on a machine without a GPU brings gigabytes of CUDA,
@@ -209,29 +243,16 @@ def pip_steps(wanted: InstallPlan, *, scratch: Path) -> Iterator[tuple[tuple[str
         scratch: A folder for the list that pip reads.
     """
     if wanted.torch_line is not None:
-        plain = (*_INSTALL, *_FEW_RETRIES, "--no-deps", wanted.torch_line)
-        if wanted.has_gpu:
-            # Forced, because a CPU build of the same version would satisfy pip.
-            yield ((*plain, "--force-reinstall"),)
-        else:
-            yield (*_INSTALL, *_ATTEMPT, "--no-deps", wanted.torch_line), plain
+        torch = ("--no-deps", wanted.torch_line)
+        # On a machine with a GPU forced, because a CPU build of the same version satisfies pip.
+        plain = (*_INSTALL, *_FEW_RETRIES, *torch, *(["--force-reinstall"] * wanted.has_gpu))
+        yield PipStep(plain, attempt=() if wanted.has_gpu else (*_INSTALL, *_ATTEMPT, *torch))
     ordinary = wanted.ordinary_lines(torch_version=importlib.metadata.version("torch"))
     if ordinary:
         (scratch / "requirements.txt").write_text("\n".join(ordinary), encoding="utf-8")
-        yield ((*_INSTALL, *_FEW_RETRIES, "-r", str(scratch / "requirements.txt")),)
+        yield PipStep((*_INSTALL, *_FEW_RETRIES, "-r", str(scratch / "requirements.txt")))
     if wanted.lone_lines:
-        yield ((*_INSTALL, *_FEW_RETRIES, "--no-deps", *wanted.lone_lines),)
-
-
-def _run_first_that_works(
-    alternatives: Sequence[Sequence[str]], *, progress: InstallProgress, log: TextIO, lock: int
-) -> None:
-    code = 0
-    for arguments in alternatives:
-        code = run_pip(arguments, progress=progress, log=log, lock=lock)
-        if code == 0:
-            return
-    raise failure(code, log=Path(log.name))
+        yield PipStep((*_INSTALL, *_FEW_RETRIES, "--no-deps", *wanted.lone_lines))
 
 
 @contextlib.contextmanager

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from medqlora.colab.requirements import InstallPlan, Requirement, normalised
+from medqlora.colab.requirements import Requirement, Size, normalised
 from medqlora.errors import DependencyError
 
 OLDEST_PYTHON = (3, 11)
@@ -134,18 +134,17 @@ def free_mb(folder: Path) -> int:
     return shutil.disk_usage(there).free // 1_000_000
 
 
-def check_disk_space(wanted: InstallPlan, *, environment_mb: int, temporary_mb: int) -> None:
+def check_disk_space(size: Size, *, environment_mb: int, temporary_mb: int) -> None:
     """Refuses to begin what would end on a full disk.
 
     Args:
-        wanted: What is about to be installed.
+        size: What is about to be installed.
         environment_mb: Free space where the packages go; the unpacked packages have to fit.
         temporary_mb: Free space in the temporary folder; what is downloaded has to fit.
 
     Raises:
         DependencyError: One of the two does not.
     """
-    size = wanted.size
     if environment_mb < size.disk_mb:
         raise DependencyError(
             f"Not enough disk space: the packages need about {size.disk_mb:,} MB, and "
@@ -178,20 +177,14 @@ def make_environment(folder: Path) -> None:
     """Makes a virtual environment with pip in it; what is left of an earlier one is replaced.
 
     Raises:
-        DependencyError: The folder cannot be written, or this Python lacks the parts.
+        DependencyError: This Python lacks the parts, or the disk refuses.
     """
-    check_writable(folder.parent)
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-m", "venv", "--clear", str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode != 0:
-        said = [line for line in (made.stdout + made.stderr).splitlines() if line.strip()]
+        reason = " ".join((made.stdout + made.stderr).split()).partition(". ")[0]
         raise DependencyError(
-            f"A Python environment could not be made in {folder}: "
-            f"{said[0] if said else 'no reason given'}",
+            f"A Python environment could not be made in {folder}: {reason[:200]}.",
             hint="On Debian and Ubuntu: sudo apt install python3-venv. Then start again.",
         )
 

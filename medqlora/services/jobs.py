@@ -6,6 +6,7 @@ It starts, stops, watches and lists the jobs of one folder. What a job does is i
 from __future__ import annotations
 
 import shutil
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -154,23 +155,31 @@ def run_in_foreground(
 ) -> RunSnapshot:
     """Does one attempt at a job and returns how it ended; for the command line and notebook cells.
 
-    An interrupt (Ctrl-C) stops the job politely; a checkpoint is kept.
+    An interrupt (Ctrl-C) or SIGTERM stops the job politely; a checkpoint is kept. Called from the
+    main thread.
 
     Args:
         workspace: Whose machine lock counts.
         directory: The job.
-        on_snapshot: Told about once a second how it stands.
+        on_snapshot: Told how it stands whenever that has changed.
 
     Raises:
         GpuBusyError: Another job has the machine.
     """
     supervisor = RunSupervisor(directory)
     supervisor.start(GpuLease.acquire(workspace.machine_lock, holder=directory.run_id))
-    while True:
-        try:
+    signals = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(one, lambda *_: supervisor.request_stop()) for one in signals]
+    try:
+        told = 0
+        while True:
+            is_over = not supervisor.is_watching
+            if supervisor.snapshot.seq > told:
+                told = supervisor.snapshot.seq
+                on_snapshot(supervisor.snapshot)
+            if is_over:
+                return supervisor.snapshot
             supervisor.join(timeout=1.0)
-        except KeyboardInterrupt:
-            supervisor.request_stop()
-        on_snapshot(supervisor.snapshot)
-        if not supervisor.is_watching:
-            return supervisor.snapshot
+    finally:
+        for one, handler in zip(signals, earlier, strict=True):
+            signal.signal(one, handler)

@@ -1,0 +1,77 @@
+/* What the page does in the browser by itself: draws a run's plots from the points that the server sends, and remembers
+   the open tab in the address. The plots' divs are made once by ui/monitor_tab.py and are never replaced, so zoom stays.
+
+   A feed is { run, seq, is_full, figures: { DIV_ID: { traces, layout } } }. A full feed carries everything, any other
+   only the points after the last one; `seq` makes drawing the same feed twice harmless. */
+(() => {
+  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
+  let plotly = null; // promise of the library, made when it is first needed
+  let drawn = { run: "", seq: -1 };
+  let queue = Promise.resolve();
+
+  const library = () => {
+    plotly ??= new Promise((resolve, reject) => {
+      const script = document.createElement("script");
+      const root = (window.gradio_config?.root ?? "").replace(/\/$/, "");
+      script.src = `${root}/gradio_api/file=${window.mqPlotlyPath}`;
+      script.onload = () => resolve(window.Plotly);
+      script.onerror = reject;
+      document.head.append(script);
+    });
+    return plotly;
+  };
+
+  // A tab that was never open has no divs yet.
+  const placed = async (ids) => {
+    for (let tries = 0; tries < 100; tries++) {
+      const divs = ids.map((id) => document.getElementById(id));
+      if (divs.every((div) => div?.offsetWidth)) return true;
+      await new Promise((done) => setTimeout(done, 50));
+    }
+    return false;
+  };
+
+  const draw = async (feed) => {
+    const ids = Object.keys(feed.figures);
+    const Plotly = await library();
+    if (!(await placed(ids))) return;
+    const isNext = feed.run === drawn.run && feed.seq > drawn.seq;
+    if (!feed.is_full && !isNext) return;
+    for (const id of ids) {
+      const { traces, layout } = feed.figures[id];
+      if (feed.is_full) {
+        await Plotly.react(id, traces, layout, config);
+      } else {
+        const indices = traces.map((_, index) => index).filter((index) => traces[index].x.length);
+        if (indices.length) {
+          const x = indices.map((index) => traces[index].x);
+          const y = indices.map((index) => traces[index].y);
+          await Plotly.extendTraces(id, { x, y }, indices);
+        }
+      }
+    }
+    drawn = { run: feed.run, seq: feed.seq };
+    document.getElementById("monitor-plots").dataset.seq = feed.seq;
+  };
+
+  window.mqDraw = (feed) => {
+    if (feed?.figures) queue = queue.then(() => draw(feed)).catch((error) => console.warn(error));
+  };
+
+  // The open tab survives a refresh.
+  const tabButton = (name) => document.getElementById(`tab-${name}-button`);
+  document.addEventListener("click", (event) => {
+    const name = event.target.closest?.('[role="tab"]')?.id.match(/^tab-(\w+)-button$/)?.[1];
+    if (name) history.replaceState(null, "", `#${name}`);
+  });
+  // Until the page is fully alive a click may be lost, so it is repeated until the tab has stayed open for a moment.
+  const reopen = (tries, seenOpen) => {
+    const name = location.hash.slice(1);
+    if (!/^\w+$/.test(name) || tries === 0 || seenOpen === 3) return;
+    const button = tabButton(name);
+    const isOpen = button?.getAttribute("aria-selected") === "true";
+    if (button && !isOpen) button.click();
+    setTimeout(() => reopen(tries - 1, isOpen ? seenOpen + 1 : 0), 100);
+  };
+  reopen(150, 0);
+})();

@@ -1,0 +1,133 @@
+"""The Configure tab: the machine, what was chosen for it and why, and a form with every setting.
+
+What suits and what is allowed is the configuration service's; the form itself is made by
+`controls`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.errors import ConfigError
+from medqlora.services import Services
+from medqlora.services.configuration import Suggestion
+from ui import markup, present, wording
+from ui.controls import Form, lay_out_form
+from ui.guard import guarded
+from ui.shared import LIGHT, Shared, opening, tab_name
+
+
+def build(shared: Shared, page: gr.Blocks) -> None:
+    """Lays the tab out and wires it."""
+    models = shared.services.configuration.models()
+    with gr.Tab("Configure", id=tab_name("Configure"), elem_id=tab_name("Configure")) as tab:
+        opening("Configure")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=320):
+                model = gr.Dropdown(
+                    choices=[one.name for one in models],
+                    value=models[0].name,
+                    label="Base model",
+                    elem_id="configure-model",
+                )
+                note = gr.HTML(elem_id="configure-model-note")
+            with gr.Column(scale=3, min_width=360):
+                machine = gr.HTML(elem_id="configure-machine")
+        with gr.Accordion("What was chosen for this machine, and why", open=False):
+            choices = gr.HTML(elem_id="configure-choices")
+        form = lay_out_form(QLoRAConfig(models[0].name))
+        with gr.Row(equal_height=True, elem_classes="mq-actions"):
+            status = gr.HTML(elem_id="configure-status")
+            reset = gr.Button("Suggested values", elem_id="configure-reset", scale=0, min_width=180)
+            go_on = gr.Button(
+                "Continue to Train",
+                variant="primary",
+                elem_id="configure-continue",
+                scale=0,
+                min_width=200,
+            )
+    handlers = Handlers(shared.services, form)
+    suggested = [machine, choices, note, status, shared.settings, *form.components]
+    checked = [status, shared.settings]
+    given = [shared.dataset_id, shared.settings, model, *form.components]
+    page.load(guarded(handlers.suggest), [shared.dataset_id, model], suggested, **LIGHT)
+    model.input(guarded(handlers.suggest), [shared.dataset_id, model], suggested, **LIGHT)
+    reset.click(guarded(handlers.suggest), [shared.dataset_id, model], suggested, **LIGHT)
+    tab.select(guarded(handlers.check), given, checked, **LIGHT)
+    gr.on(
+        [one.input for one in form.components],
+        guarded(handlers.check),
+        given,
+        checked,
+        trigger_mode="always_last",
+        **LIGHT,
+    )
+    go_on.click(lambda: gr.Tabs(selected=tab_name("Train")), None, shared.tabs, **LIGHT)
+
+
+class Handlers:
+    """What the tab's controls do.
+
+    Args:
+        services: The backend.
+        form: The form that shows the settings.
+    """
+
+    def __init__(self, services: Services, form: Form) -> None:
+        self._datasets = services.datasets
+        self._configuration = services.configuration
+        self._form = form
+
+    def suggest(self, dataset_id: str, model_name: str) -> list[Any]:
+        """What suits a model and this machine, shown in the form."""
+        suggestion = self._configuration.defaults(model_name)
+        return [
+            markup.facts(present.machine(self._configuration.environment())),
+            _reasons(suggestion),
+            self._note(model_name),
+            self._summary(suggestion.config, dataset_id),
+            suggestion.config.to_dict(),
+            *self._form.shown(suggestion.config),
+        ]
+
+    def check(
+        self, dataset_id: str, kept: dict[str, Any], model_name: str, *given: Any
+    ) -> list[Any]:
+        """Says at once whether the settings are fine, and keeps them when they are."""
+        values = {"model_name": model_name, **self._form.values(given)}
+        try:
+            config = self._configuration.build(values)
+        except ConfigError as error:
+            return [markup.notice(f"{error} {wording.SETTINGS_KEPT}", "bad"), kept]
+        return [self._summary(config, dataset_id), config.to_dict()]
+
+    def _note(self, model_name: str) -> str:
+        entry = next(one for one in self._configuration.models() if one.name == model_name)
+        size = f"{entry.billion_parameters:g} billion parameters. {entry.licence}."
+        text = f"{entry.note} {size}"
+        if entry.needs_gpu and self._configuration.environment().gpu is None:
+            return markup.notice(f"{wording.GPU_NEEDED} {text}", "warn")
+        return markup.note(text)
+
+    def _summary(self, config: QLoRAConfig, dataset_id: str) -> str:
+        batch = config.effective_batch_size
+        if not dataset_id:
+            return markup.notice(wording.SETTINGS_FINE_WITHOUT_DATA.format(batch=batch))
+        card = self._datasets.card(dataset_id)
+        sentence = wording.SETTINGS_FINE.format(
+            steps=f"{config.total_steps(card.num_train):,}",
+            batch=batch,
+            name=card.name,
+            entries=f"{card.num_train:,}",
+        )
+        return markup.notice(sentence, "good")
+
+
+def _reasons(suggestion: Suggestion) -> str:
+    return markup.reasons(
+        (one.name.replace("_", " ").capitalize(), one.value, one.reason)
+        for one in suggestion.choices
+    )

@@ -1,0 +1,211 @@
+"""The Evaluate tab: the same questions to the model before and after training, with scores.
+
+Asking and scoring are the evaluation service's; this starts it, follows it and shows what came of
+it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from medqlora.domain.snapshot import RunSnapshot
+from medqlora.errors import EvaluationError
+from medqlora.services import Services
+from ui import markup, present, wording
+from ui.guard import guarded, guarded_tick
+from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, tab_name
+
+HELD_OUT, OWN = "Held-out entries", "My own questions"
+
+
+def build(shared: Shared, timer: gr.Timer) -> None:
+    """Lays the tab out and wires it."""
+    handlers = Handlers(shared.services)
+    with gr.Tab("Evaluate", id=tab_name("Evaluate"), elem_id=tab_name("Evaluate")) as tab:
+        seen = gr.State([0, 0])
+        opening("Evaluate")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=320):
+                run = gr.Dropdown(label="Trained model", elem_id="evaluate-run")
+                source = gr.Radio(
+                    [HELD_OUT, OWN], value=HELD_OUT, label="What to ask", elem_id="evaluate-source"
+                )
+                limit = gr.Slider(
+                    4, 200, value=24, step=4, label="How many entries", elem_id="evaluate-limit"
+                )
+                queries = gr.Textbox(
+                    label="Questions",
+                    info=wording.QUERIES_HELP,
+                    lines=5,
+                    visible=False,
+                    elem_id="evaluate-queries",
+                )
+                length = gr.Slider(
+                    16,
+                    512,
+                    value=96,
+                    step=16,
+                    label="Longest answer, in tokens",
+                    info="Three tokens are about two words.",
+                    elem_id="evaluate-length",
+                )
+                with gr.Row():
+                    start = gr.Button("Start", variant="primary", elem_id="evaluate-start")
+                    stop = gr.Button("Stop", elem_id="evaluate-stop", interactive=False)
+            with gr.Column(scale=3, min_width=360):
+                with gr.Row(equal_height=False, elem_classes="mq-results"):
+                    shown = gr.Dropdown(label="Results of", elem_id="evaluate-shown", scale=3)
+                    csv = gr.DownloadButton(
+                        "Download CSV",
+                        elem_id="evaluate-csv",
+                        visible=False,
+                        scale=0,
+                        min_width=160,
+                    )
+                progress = gr.HTML(elem_id="evaluate-progress")
+                summary = gr.HTML(elem_id="evaluate-summary")
+        items = gr.HTML(elem_id="evaluate-items")
+    live = [shown, progress, summary, items, csv, start, stop, timer, seen]
+    tab.select(guarded(handlers.open), [shared.run_id, shown], [run, *live], **LIGHT)
+    source.input(
+        lambda chosen: [gr.Slider(visible=chosen == HELD_OUT), gr.Textbox(visible=chosen == OWN)],
+        source,
+        [limit, queries],
+        **LIGHT,
+    )
+    start.click(guarded(handlers.start), [run, source, queries, limit, length], live, **BUSY)
+    stop.click(guarded(handlers.stop), shown, [progress, stop], **LIGHT)
+    shown.input(guarded(handlers.show), shown, live, **LIGHT)
+    timer.tick(guarded_tick(handlers.tick), [shown, seen], live, **LIGHT)
+
+
+class Handlers:
+    """What the tab's controls do.
+
+    Args:
+        services: The backend.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._training = services.training
+        self._evaluation = services.evaluation
+
+    def open(self, run_id: str, shown: str | None) -> list[Any]:
+        """The tab is opened: the evaluation that is going on, else the last one shown."""
+        trained = [one for one in self._training.runs() if one.has_adapter]
+        ids = [one.run_id for one in trained]
+        chosen = run_id if run_id in ids else next(iter(ids), None)
+        run = gr.Dropdown(choices=present.run_options(trained), value=chosen)
+        newest = next((one.evaluation_id for one in self._evaluation.evaluations()), "")
+        evaluation_id = self._evaluation.current() or shown or newest
+        live = self._live(evaluation_id)
+        if not trained and not evaluation_id:
+            live[1] = markup.notice(wording.NO_FINISHED_RUN, "warn")
+        return [run, *live]
+
+    def start(
+        self, run_id: str | None, source: str, queries: str, limit: float, length: float
+    ) -> list[Any]:
+        """Starts an evaluation."""
+        if not run_id:
+            raise EvaluationError(
+                "There is no trained model yet.", hint="Start a run in Train and let it end."
+            )
+        evaluation_id = self._evaluation.start(
+            run_id,
+            queries=queries.splitlines() if source == OWN else None,
+            limit=int(limit),
+            max_new_tokens=int(length),
+        )
+        return self._live(evaluation_id)
+
+    def stop(self, evaluation_id: str) -> list[Any]:
+        """Asks the evaluation to stop; the answers so far are kept."""
+        self._evaluation.stop(evaluation_id)
+        return [markup.progress("Stopping after this answer", None), gr.Button(interactive=False)]
+
+    def show(self, evaluation_id: str) -> list[Any]:
+        """Another evaluation was chosen."""
+        return self._live(evaluation_id)
+
+    def tick(self, evaluation_id: str, seen: list[int]) -> Any:
+        """What is new since the last second; nothing when nothing is."""
+        seq, items_done = seen
+        if self._evaluation.snapshot(evaluation_id).seq == seq:
+            return gr.skip()
+        return self._live(evaluation_id, items_seen=items_done)
+
+    def _live(self, evaluation_id: str, *, items_seen: int = -1) -> list[Any]:
+        if not evaluation_id:
+            nothing = [
+                markup.empty(wording.NO_EVALUATION),
+                "",
+                "",
+                gr.DownloadButton(visible=False),
+            ]
+            return [gr.skip(), *nothing, *self._buttons(), gr.Timer(active=False), [0, 0]]
+        snapshot = self._evaluation.snapshot(evaluation_id)
+        is_over = not snapshot.is_live
+        options = present.evaluation_options(self._evaluation.evaluations())
+        return [
+            gr.Dropdown(choices=options, value=evaluation_id),
+            _progress(snapshot),
+            self._summary(evaluation_id) if is_over and snapshot.items_done else "",
+            gr.skip() if snapshot.items_done == items_seen else self._items(evaluation_id),
+            self._download(evaluation_id, is_ready=is_over and snapshot.items_done > 0),
+            *self._buttons(),
+            gr.Timer(active=snapshot.is_live),
+            [snapshot.seq, snapshot.items_done],
+        ]
+
+    def _buttons(self) -> list[Any]:
+        # Asked after the snapshot, so that one that is over never leaves Start pressed in.
+        is_busy = self._evaluation.current() is not None
+        return [gr.Button(interactive=not is_busy), gr.Button(interactive=is_busy)]
+
+    def _summary(self, evaluation_id: str) -> str:
+        figures = self._evaluation.summary(evaluation_id)
+        if not figures.metrics:
+            return markup.notice(wording.WITHOUT_REFERENCE)
+        rows = [
+            (
+                one.label,
+                f"{one.mean_base:.3f}",
+                f"{one.mean_finetuned:.3f}",
+                f"{one.difference:+.3f}",
+                one.verdict,
+            )
+            for one in figures.metrics
+        ]
+        table = markup.table(present.SUMMARY_HEADERS, rows, caption=f"{figures.num_scored} answers")
+        return table + markup.note(wording.SUMMARY_NOTE)
+
+    def _items(self, evaluation_id: str) -> str:
+        rows = present.item_rows(self._evaluation.items(evaluation_id))
+        return markup.table(present.ITEM_HEADERS, rows, caption="Answers") if rows else ""
+
+    def _download(self, evaluation_id: str, *, is_ready: bool) -> Any:
+        if not is_ready:
+            return gr.DownloadButton(visible=False)
+        return gr.DownloadButton(value=self._written(evaluation_id), visible=True)
+
+    def _written(self, evaluation_id: str) -> str:
+        # Under Gradio's own folder, which it may serve; the workspace is closed to it.
+        folder = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
+        folder.mkdir(parents=True, exist_ok=True)
+        return str(self._evaluation.write_csv(evaluation_id, folder))
+
+
+def _progress(snapshot: RunSnapshot) -> str:
+    detail = f"{snapshot.items_done} of {snapshot.items_total}" if snapshot.items_total else ""
+    bar = markup.progress(
+        snapshot.phase,
+        present.share_done(snapshot),
+        detail=detail,
+        tone=present.TONES.get(snapshot.state, "plain"),
+    )
+    return bar + (messages_html(snapshot) if snapshot.messages else "")

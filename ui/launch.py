@@ -1,0 +1,112 @@
+"""Serves the page: opens the services, keeps private files private, runs until told to stop.
+
+Jobs are processes of their own: ending the server leaves them at work, and the next server finds
+them again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from pathlib import Path
+
+from medqlora.errors import SessionError
+from medqlora.services import Services, claim_workspace
+from ui import theme
+from ui.layout import build_page
+
+MAX_UPLOAD = "200mb"
+SESSIONS_KEPT = 100
+
+
+def serve(*, host: str, port: int, workspace: Path, share: bool) -> None:
+    """Serves the page until SIGINT or SIGTERM.
+
+    Args:
+        host: Address to listen on.
+        port: Port to listen on.
+        workspace: Folder of runs, adapters and prepared data.
+        share: Whether to also make a public link through Gradio's servers.
+
+    Raises:
+        MedQLoRAError: The workspace or the port cannot be used.
+    """
+    logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    services = Services.open(workspace)
+    claim = claim_workspace(services.workspace)
+    private = Path(tempfile.mkdtemp(prefix="medqlora-page-"))
+    try:
+        services.attach()
+        _serve(services, private, host=host, port=port, share=share)
+    finally:
+        services.close()
+        os.close(claim)
+        shutil.rmtree(private, ignore_errors=True)
+
+
+def _serve(services: Services, private: Path, *, host: str, port: int, share: bool) -> None:
+    _keep_private(private)
+    page = build_page(services)
+    # Every handler goes through the queue: the direct way in would pass its limits by.
+    page.queue(api_open=False)
+    stop = _until_told_to_stop()
+    try:
+        _, url, public_url = page.launch(
+            server_name=host,
+            server_port=port,
+            share=share,
+            prevent_thread_lock=True,
+            inbrowser=False,
+            quiet=True,
+            show_error=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=[],
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            max_file_size=MAX_UPLOAD,
+            state_session_capacity=SESSIONS_KEPT,
+            allowed_paths=[str(theme.plotly_file())],
+            blocked_paths=[str(services.workspace.root)],
+            theme=theme.make_theme(),
+            css=theme.stylesheet(),
+            head=theme.head(),
+        )
+    except OSError as error:
+        raise SessionError(
+            f"Port {port} cannot be used.", hint="Choose another one with --port, for example 7861."
+        ) from error
+    _say_where(url, public_url, share=share)
+    stop.wait()
+    print("Stopping the page; a training that is going on goes on.", flush=True)
+    page.close(verbose=False)
+
+
+def _keep_private(private: Path) -> None:
+    """Makes both folders that Gradio serves from, its own and the working one, our own."""
+    empty = private / "empty"
+    empty.mkdir()
+    os.environ["GRADIO_TEMP_DIR"] = str(private / "files")
+    os.chdir(empty)
+
+
+def _until_told_to_stop() -> threading.Event:
+    stop = threading.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: stop.set())
+    return stop
+
+
+def _say_where(url: str, public_url: str | None, *, share: bool) -> None:
+    print(f"medqlora is ready: {url}", flush=True)
+    if public_url:
+        print(f"Public link, open to whoever has it: {public_url}", flush=True)
+    elif share:
+        print(
+            "No public link could be made, so the page is served on this machine only.", flush=True
+        )

@@ -1,0 +1,77 @@
+"""The page: header, six tabs, footer, and the timers that only the open tab runs.
+
+Each tab lays itself out and asks the services by itself; this puts them in order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from medqlora.services import Services
+from ui import (
+    compare_tab,
+    configure_tab,
+    dataset_tab,
+    evaluate_tab,
+    markup,
+    monitor_tab,
+    train_tab,
+    wording,
+)
+from ui.shared import LIGHT, Shared, tab_name
+
+TICK_SECONDS = 1.0
+UPLOADS_CHECKED_EVERY, UPLOADS_KEPT = 600, 3600  # seconds
+
+
+def build_page(services: Services) -> gr.Blocks:
+    """The whole page over `services`."""
+    page = gr.Blocks(
+        title=wording.TITLE,
+        analytics_enabled=False,
+        delete_cache=(UPLOADS_CHECKED_EVERY, UPLOADS_KEPT),
+        fill_width=False,
+    )
+    with page:
+        gr.HTML(_header(), elem_id="header")
+        timers = {
+            label: gr.Timer(TICK_SECONDS, active=False)
+            for label in ("Train", "Monitor", "Evaluate")
+        }
+        # Before the tabs: within, each would count as one of them.
+        states = {
+            "dataset_id": gr.State(""),
+            "settings": gr.State({}),
+            "run_id": gr.State(""),
+        }
+        with gr.Tabs(elem_id="tabs", selected=tab_name("Dataset")) as tabs:
+            shared = Shared(services=services, tabs=tabs, **states)
+            dataset_tab.build(shared, page)
+            configure_tab.build(shared, page)
+            train_tab.build(shared, page, timers["Train"])
+            monitor_tab.build(shared, timers["Monitor"])
+            evaluate_tab.build(shared, timers["Evaluate"])
+            compare_tab.build(shared)
+        gr.HTML(_footer(), elem_id="footer")
+        tabs.select(_only_open_tab_ticks(list(timers)), None, list(timers.values()), **LIGHT)
+    return page
+
+
+def _only_open_tab_ticks(labels: list[str]) -> Any:
+    def stop_the_others(opened: gr.SelectData) -> list[Any]:
+        return [gr.skip() if one == opened.value else gr.Timer(active=False) for one in labels]
+
+    return stop_the_others
+
+
+def _header() -> str:
+    return (
+        f'<header class="mq-header"><h1>{markup.safe(wording.TITLE)}</h1>'
+        f"<p>{markup.safe(wording.TAGLINE)}</p></header>"
+    )
+
+
+def _footer() -> str:
+    return f'<footer class="mq-footer">{markup.safe(wording.NOT_A_DEVICE)}</footer>'

@@ -1,0 +1,97 @@
+"""The Monitor tab: live plots of a run, for any number of viewers, and the plots of past runs.
+
+The plots' elements are made once and never replaced. A tick hands the browser only the points it
+lacks, through a JSON value that nobody sees; `assets/page.js` adds them, so that what a viewer
+zoomed into stays.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from medqlora.services import Services
+from ui import markup, present, wording
+from ui.guard import guarded, guarded_tick
+from ui.plots import FIGURES, Cursor, feed
+from ui.shared import LIGHT, Shared, messages_html, opening, status_html, tab_name
+
+DRAW = "(feed) => { window.mqDraw(feed); }"
+
+
+def build(shared: Shared, timer: gr.Timer) -> None:
+    """Lays the tab out and wires it."""
+    handlers = Handlers(shared.services)
+    with gr.Tab("Monitor", id=tab_name("Monitor"), elem_id=tab_name("Monitor")) as tab:
+        cursor = gr.State(Cursor().to_state())
+        opening("Monitor")
+        run = gr.Dropdown(
+            label="Run", info="The one that is going on, or any earlier one.", elem_id="monitor-run"
+        )
+        status = gr.HTML(elem_id="monitor-status")
+        gr.HTML(_plot_elements(), elem_id="monitor-board")
+        gr.HTML(markup.heading("Messages"))
+        said = gr.HTML(elem_id="monitor-messages")
+        points = gr.JSON(visible="hidden", elem_id="monitor-feed")
+    drawn = [run, shared.run_id, status, said, points, cursor, timer]
+    tab.select(guarded(handlers.open), shared.run_id, drawn, **LIGHT)
+    run.input(guarded(handlers.choose), run, drawn, **LIGHT)
+    timer.tick(guarded_tick(handlers.tick), [shared.run_id, cursor], drawn, **LIGHT)
+    points.change(None, points, None, js=DRAW, api_visibility="private")
+
+
+def _plot_elements() -> str:
+    plots = "".join(
+        f'<div id="{one.div_id}" class="mq-plot" role="img" '
+        f'aria-label="{markup.safe(one.title)}"></div>'
+        for one in FIGURES
+    )
+    return f'<div id="monitor-plots">{plots}</div>'
+
+
+class Handlers:
+    """What the tab's controls do.
+
+    Args:
+        services: The backend.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._training = services.training
+
+    def open(self, run_id: str) -> list[Any]:
+        """The tab is opened: the run that is going on, else the last one chosen."""
+        newest = next((one.run_id for one in self._training.runs()), "")
+        shown = self._training.current() or run_id or newest
+        if not shown:
+            nothing = markup.empty(wording.NO_RUN)
+            return [gr.skip(), "", nothing, "", gr.skip(), gr.skip(), gr.Timer(active=False)]
+        return self._drawn(shown, Cursor(), is_listed=True)
+
+    def choose(self, run_id: str) -> list[Any]:
+        """Another run was chosen."""
+        return self._drawn(run_id, Cursor(), is_listed=True)
+
+    def tick(self, run_id: str, cursor: dict[str, Any]) -> Any:
+        """The points since the last second; nothing when there are none."""
+        seen = Cursor(**cursor)
+        snapshot = self._training.snapshot(run_id)
+        if seen == Cursor(run_id, snapshot.seq):
+            return gr.skip()
+        return self._drawn(run_id, seen, is_listed=not snapshot.is_live)
+
+    def _drawn(self, run_id: str, seen: Cursor, *, is_listed: bool) -> list[Any]:
+        snapshot = self._training.snapshot(run_id)
+        return [
+            self._list(run_id) if is_listed else gr.skip(),
+            run_id,
+            status_html(snapshot),
+            messages_html(snapshot),
+            feed(snapshot, seen),
+            Cursor(run_id, snapshot.seq).to_state(),
+            gr.Timer(active=snapshot.is_live),
+        ]
+
+    def _list(self, run_id: str) -> Any:
+        return gr.Dropdown(choices=present.run_options(self._training.runs()), value=run_id)

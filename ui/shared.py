@@ -1,0 +1,73 @@
+"""What the tabs share: the services, what a viewer has chosen, and how handlers are wired.
+
+The three states hold small values of one browser tab and are never the authority: each tab asks the
+services again when it is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gradio as gr
+
+from medqlora.domain.snapshot import RunSnapshot
+from medqlora.services import Services
+from ui import markup, present, wording
+
+LIGHT: Final[dict[str, Any]] = {
+    "api_visibility": "private",
+    "concurrency_limit": None,
+    "show_progress": "hidden",
+}
+"""For handlers that only read and answer at once."""
+
+BUSY: Final[dict[str, Any]] = {**LIGHT, "show_progress": "minimal"}
+"""For handlers that may take seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What every tab gets.
+
+    Attributes:
+        services: The backend.
+        tabs: The row of tabs, so that a button can open another one.
+        dataset_id: The dataset chosen for training, empty for none.
+        settings: The settings chosen for training, by name; empty before Configure has filled it.
+        run_id: The run chosen last, empty for none.
+    """
+
+    services: Services
+    tabs: gr.Tabs
+    dataset_id: gr.State
+    settings: gr.State
+    run_id: gr.State
+
+
+def tab_name(label: str) -> str:
+    """A tab's element id and name."""
+    return f"tab-{label.lower()}"
+
+
+def opening(label: str) -> gr.HTML:
+    """The opening sentence of a tab."""
+    return gr.HTML(markup.lead(*wording.LEADS[label]))
+
+
+def status_html(snapshot: RunSnapshot) -> str:
+    """How a run stands: a bar with its phase, and its newest figures."""
+    bar = markup.progress(
+        snapshot.phase,
+        present.share_done(snapshot),
+        detail=present.run_detail(snapshot),
+        tone=present.TONES.get(snapshot.state, "plain"),
+    )
+    return bar + markup.facts(present.run_facts(snapshot))
+
+
+def messages_html(snapshot: RunSnapshot) -> str:
+    """What a run had to say, newest first."""
+    if not snapshot.messages:
+        return markup.note(wording.NO_MESSAGES)
+    return markup.sentences(present.messages(snapshot.messages))

@@ -1,0 +1,161 @@
+"""The Train tab: start, stop and resume, and how the run stands.
+
+The training service owns runs and refuses a second one; this shows what it says.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.errors import DataError
+from medqlora.services import Services
+from ui import markup, present, wording
+from ui.guard import guarded, guarded_tick
+from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, status_html, tab_name
+
+
+def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
+    """Lays the tab out and wires it."""
+    handlers = Handlers(shared.services)
+    with gr.Tab("Train", id=tab_name("Train"), elem_id=tab_name("Train")) as tab:
+        seen = gr.State(0)
+        opening("Train")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=320):
+                dataset = gr.Dropdown(label="Dataset", elem_id="train-dataset")
+                plan = gr.HTML(elem_id="train-plan")
+                with gr.Row():
+                    start = gr.Button("Start training", variant="primary", elem_id="train-start")
+                    stop = gr.Button("Stop", elem_id="train-stop", interactive=False)
+                resumable = gr.Dropdown(
+                    label="Go on with a stopped run",
+                    info="It continues from its last checkpoint.",
+                    elem_id="train-resumable",
+                    visible=False,
+                )
+                resume = gr.Button("Resume", elem_id="train-resume", visible=False)
+            with gr.Column(scale=3, min_width=360):
+                status = gr.HTML(elem_id="train-status")
+                gr.HTML(markup.heading("Messages"))
+                said = gr.HTML(elem_id="train-messages")
+    live = [status, said, start, stop, resumable, resume, timer, seen]
+    opened = [dataset, plan, shared.run_id, *live]
+    chosen = [shared.dataset_id, shared.settings, shared.run_id]
+    page.load(guarded(handlers.load), chosen, opened, **LIGHT)
+    tab.select(guarded(handlers.open), chosen, opened, **LIGHT)
+    dataset.input(
+        guarded(handlers.choose), [dataset, shared.settings], [shared.dataset_id, plan], **LIGHT
+    )
+    start.click(
+        guarded(handlers.start),
+        [dataset, shared.settings],
+        [shared.run_id, *live],
+        trigger_mode="once",
+        **BUSY,
+    )
+    stop.click(guarded(handlers.stop), shared.run_id, [status, stop], **LIGHT)
+    resume.click(guarded(handlers.resume), resumable, [shared.run_id, *live], **BUSY)
+    timer.tick(guarded_tick(handlers.tick), [shared.run_id, seen], live, **LIGHT)
+
+
+class Handlers:
+    """What the tab's controls do.
+
+    Args:
+        services: The backend.
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._datasets = services.datasets
+        self._configuration = services.configuration
+        self._training = services.training
+
+    def load(self, dataset_id: str, settings: dict[str, Any], run_id: str) -> list[Any]:
+        """A page load: all as it stands, but the timer waits until the tab is opened."""
+        *shown, _, seq = self.open(dataset_id, settings, run_id)
+        return [*shown, gr.skip(), seq]
+
+    def open(self, dataset_id: str, settings: dict[str, Any], run_id: str) -> list[Any]:
+        """The tab is opened: the run that is going on, else the one chosen last."""
+        cards = self._datasets.cards()
+        chosen = dataset_id or (cards[0].dataset_id if cards else "")
+        dropdown = gr.Dropdown(choices=present.dataset_options(cards), value=chosen or None)
+        shown = self._training.current() or run_id or self._newest()
+        return [dropdown, self._plan(chosen, settings), shown, *self._live(shown)]
+
+    def choose(self, dataset_id: str, settings: dict[str, Any]) -> list[Any]:
+        """Another dataset was chosen."""
+        return [dataset_id, self._plan(dataset_id, settings)]
+
+    def start(self, dataset_id: str | None, settings: dict[str, Any]) -> list[Any]:
+        """Starts a run with the chosen data and settings."""
+        if not dataset_id:
+            raise DataError("There is no dataset yet.", hint="Prepare one in the Dataset tab.")
+        config = self._config(settings)
+        run_id = self._training.start(config, dataset_id)
+        return [run_id, *self._live(run_id)]
+
+    def stop(self, run_id: str) -> list[Any]:
+        """Asks the run to stop; it ends its step and keeps a checkpoint."""
+        self._training.stop(self._training.current() or run_id)
+        return [markup.progress(wording.STOPPING, None), gr.Button(interactive=False)]
+
+    def resume(self, run_id: str | None) -> list[Any]:
+        """Goes on with a stopped run."""
+        if not run_id:
+            raise DataError("No run is chosen.", hint="Choose one from the list above the button.")
+        self._training.resume(run_id)
+        return [run_id, *self._live(run_id)]
+
+    def tick(self, run_id: str, seen: int) -> Any:
+        """What is new since the last second; nothing when nothing is."""
+        snapshot = self._training.snapshot(run_id)
+        return gr.skip() if snapshot.seq == seen else self._live(run_id)
+
+    def _newest(self) -> str:
+        runs = self._training.runs()
+        return runs[0].run_id if runs else ""
+
+    def _config(self, settings: dict[str, Any]) -> QLoRAConfig:
+        # A page that was just loaded may come here before Configure has filled in what suits.
+        if settings:
+            return self._configuration.build(settings)
+        return self._configuration.defaults(self._configuration.models()[0].name).config
+
+    def _plan(self, dataset_id: str, settings: dict[str, Any]) -> str:
+        if not dataset_id:
+            return markup.notice(wording.NO_DATASET_TO_TRAIN, "warn")
+        config = self._config(settings)
+        steps = config.total_steps(self._datasets.card(dataset_id).num_train)
+        plan = wording.PLAN.format(
+            model=config.model_name,
+            steps=f"{steps:,}",
+            batch=config.effective_batch_size,
+            rank=config.rank,
+            rate=f"{config.learning_rate:g}",
+        )
+        return markup.note(plan)
+
+    def _live(self, run_id: str) -> list[Any]:
+        if not run_id:
+            nothing = [markup.empty(wording.READY_TO_TRAIN), ""]
+            return [*nothing, *self._buttons(), gr.Timer(active=False), 0]
+        snapshot = self._training.snapshot(run_id)
+        said = [status_html(snapshot), messages_html(snapshot)]
+        return [*said, *self._buttons(), gr.Timer(active=snapshot.is_live), snapshot.seq]
+
+    def _buttons(self) -> list[Any]:
+        # Asked after the snapshot, so that a run that is over never leaves Start pressed in.
+        is_busy = self._training.current() is not None
+        options = present.run_options(one for one in self._training.runs() if one.can_resume)
+        can_resume = bool(options) and not is_busy
+        newest = options[0][1] if options else None
+        return [
+            gr.Button(interactive=not is_busy),
+            gr.Button(interactive=is_busy),
+            gr.Dropdown(choices=options, value=newest, visible=can_resume),
+            gr.Button(visible=can_resume),
+        ]
