@@ -16,13 +16,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.columns import parse_mapping
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ConfigError, MappingNeededError, MedQLoRAError, PersistenceError
-from medqlora.models.catalog import check_id
 from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory, new_run_id
@@ -67,8 +65,7 @@ def train(options: argparse.Namespace) -> Result:
     given_mapping = _pop(values, "map", str, default="")
     mapping = parse_mapping(given_mapping) if given_mapping else None
     eval_share = _pop(values, "eval_share", (int, float), default=0.1)
-    config = QLoRAConfig.from_dict(values)
-    check_id(config.model_name)
+    config = services.configuration.complete(values)
     card = services.datasets.prepare(
         None if source == SAMPLE else Path(source),
         mapping=mapping,

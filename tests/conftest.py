@@ -16,9 +16,8 @@ from medqlora.models import embedded
 from medqlora.persistence.workspace import Workspace
 from tests.tiny_model import build_tiny_model
 
-# As in our workers: spinning threads make a shared machine crawl. Set before torch is imported.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-os.environ.setdefault("GOMP_SPINCOUNT", "0")
+# Threads that wait for each other crawl on a machine that is shared. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 SHARED_DATA = Path(__file__).parents[1].parent / "shared" / "data"
 

@@ -165,7 +165,7 @@ class QLoRAConfig:
         section="Saving",
         minimum=0,
         maximum=1_000_000,
-        advice="0 measures about five times a run.",
+        advice="0 measures before the run and four times in it.",
     )
     save_steps: int = setting(
         25,
@@ -329,7 +329,7 @@ class QLoRAConfig:
             output_dir=str(output_dir),
             max_steps=total,
             per_device_train_batch_size=self.per_device_train_batch_size,
-            per_device_eval_batch_size=self.per_device_train_batch_size,
+            per_device_eval_batch_size=2 * self.per_device_train_batch_size,  # no activations kept
             gradient_accumulation_steps=self.gradient_accumulation_steps,
             learning_rate=self.learning_rate,
             lr_scheduler_type=self.lr_scheduler_type,
@@ -348,7 +348,7 @@ class QLoRAConfig:
             logging_steps=1,
             logging_nan_inf_filter=False,  # the default shows a NaN loss as 0.0 for ever after
             eval_strategy="steps",
-            eval_steps=self.eval_steps or max(math.ceil(total / 5), 1),
+            eval_steps=self.eval_steps or max(math.ceil(total / 4), 1),
             save_strategy="steps",
             save_steps=self.save_steps,
             save_total_limit=None,  # CheckpointManager rotates, after validating

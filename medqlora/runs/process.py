@@ -12,15 +12,15 @@ from typing import IO, Any
 
 import psutil
 
+# One core stays free for the page and the browser: torch's threads wait for each other at every
+# operation, so that one that has to share its core slows all of them down, on two cores tenfold.
+NUM_THREADS = max(len(os.sched_getaffinity(0)) - 1, 1)
+
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 _SAME_START_SECONDS = 0.5
 
 _ENVIRONMENT: Mapping[str, str] = {
-    # Threads of torch sleep while they wait for each other. By default they spin, and as soon as the
-    # page or a browser wants a core as well, a step takes ten times as long.
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "GOMP_SPINCOUNT": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_PROGRESS_BARS": "1",
     "TOKENIZERS_PARALLELISM": "false",
@@ -63,7 +63,12 @@ def start_worker(
         encoding="utf-8",
         start_new_session=True,
         pass_fds=tuple(keep_open),
-        env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": path},
+        env={
+            "OMP_NUM_THREADS": str(NUM_THREADS),
+            **os.environ,
+            **_ENVIRONMENT,
+            "PYTHONPATH": path,
+        },
     )
 
 

@@ -26,6 +26,8 @@ from medqlora.runs.process import start_worker
 from medqlora.services.evaluation import MAX_QUERY_CHARS
 from medqlora.services.training import TrainingService
 
+__all__ = ["ChatService", "ChatUpdate", "GenerationSettings"]
+
 IDLE_SECONDS = 300.0
 CLOSE_GRACE_SECONDS = 5.0
 

@@ -11,7 +11,7 @@ from medqlora.colab.resources import ColabResourceDetector
 from medqlora.config.presets import suited_to_card, suited_to_size
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import Choice, EnvironmentConfig
-from medqlora.models.catalog import CATALOG, CatalogEntry, entry_for
+from medqlora.models.catalog import CATALOG, CatalogEntry, check_id, entry_for
 from medqlora.persistence.workspace import Workspace
 
 
@@ -54,7 +54,10 @@ class ConfigurationService:
         if entry:
             preset = suited_to_size(entry.billion_parameters)
             config = config.changed(
-                rank=preset.rank, alpha=2 * preset.rank, learning_rate=preset.learning_rate
+                rank=preset.rank,
+                alpha=2 * preset.rank,
+                learning_rate=preset.learning_rate,
+                num_train_epochs=preset.num_train_epochs,
             )
             choices.append(
                 Choice(
@@ -73,6 +76,20 @@ class ConfigurationService:
                 for name, value in changes.items()
             ]
         return Suggestion(config=config.changed(**changes), choices=tuple(choices))
+
+    def complete(self, values: Mapping[str, Any]) -> QLoRAConfig:
+        """Settings from a file; those that are not given are what suits the model and the machine.
+
+        Raises:
+            ConfigError: A setting is unknown or not allowed.
+            ModelError: The model's name cannot be one.
+        """
+        model_name = QLoRAConfig.from_dict(values).model_name
+        check_id(model_name)
+        suited = self.defaults(model_name).config.to_dict()
+        if "rank" in values and "alpha" not in values:
+            suited["alpha"] = 2 * int(values["rank"])
+        return QLoRAConfig.from_dict({**suited, **values})
 
     def build(self, values: Mapping[str, Any]) -> QLoRAConfig:
         """Settings from a form or a file; those that are not given keep their defaults.
