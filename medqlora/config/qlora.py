@@ -165,7 +165,7 @@ class QLoRAConfig:
         section="Saving",
         minimum=0,
         maximum=1_000_000,
-        advice="0 measures before the run and four times in it.",
+        advice="0 measures before the run and three times in it.",
     )
     save_steps: int = setting(
         25,
@@ -348,7 +348,7 @@ class QLoRAConfig:
             logging_steps=1,
             logging_nan_inf_filter=False,  # the default shows a NaN loss as 0.0 for ever after
             eval_strategy="steps",
-            eval_steps=self.eval_steps or max(math.ceil(total / 4), 1),
+            eval_steps=self.eval_steps or max(math.ceil(total / 3), 1),
             save_strategy="steps",
             save_steps=self.save_steps,
             save_total_limit=None,  # CheckpointManager rotates, after validating

@@ -1,4 +1,4 @@
-"""Only the answer is trained on, what is cut is counted, and nothing without an answer is trained."""
+"""Only the answer is trained on, what is cut is counted, and no empty answer is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints are whole or not there; the newest whole one is found whatever happened to the others."""
+"""Checkpoints are whole or not there, and the newest whole one is found whatever happened."""
 
 from __future__ import annotations
 
