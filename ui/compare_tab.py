@@ -41,7 +41,9 @@ def build(shared: Shared) -> None:
                 elem_id="compare-prompt",
             )
             with gr.Column(scale=1, min_width=140):
-                send = gr.Button("Send", variant="primary", elem_id="compare-send")
+                send = gr.Button(
+                    "Send", variant="primary", elem_id="compare-send", interactive=False
+                )
                 with gr.Row():
                     stop = gr.Button("Stop", elem_id="compare-stop", min_width=60)
                     clear = gr.Button("Clear", elem_id="compare-clear", min_width=60)
@@ -52,7 +54,7 @@ def build(shared: Shared) -> None:
             ]
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = _lay_out_settings()
-    tab.select(guarded(handlers.open), [shared.run_id, run], [run, status], **LIGHT)
+    tab.select(guarded(handlers.open), [shared.run_id, run], [run, status, send], **LIGHT)
     streaming = gr.on(
         [send.click, prompt.submit],
         guarded(handlers.send),
@@ -124,8 +126,8 @@ class Handlers:
         wanted = (one for one in (shown, run_id, *ids) if one in ids)
         run = gr.Dropdown(choices=present.run_options(trained), value=next(wanted, None))
         if not ids:
-            return [run, markup.notice(wording.NO_FINISHED_RUN, "warn")]
-        return [run, markup.notice(wording.COMPARE_READY)]
+            return [run, markup.notice(wording.NO_FINISHED_RUN, "warn"), gr.Button()]
+        return [run, markup.notice(wording.COMPARE_READY), gr.Button(interactive=True)]
 
     def send(
         self,

@@ -54,7 +54,9 @@ def build(shared: Shared, timer: gr.Timer) -> None:
                     elem_id="evaluate-length",
                 )
                 with gr.Row():
-                    start = gr.Button("Start", variant="primary", elem_id="evaluate-start")
+                    start = gr.Button(
+                        "Start", variant="primary", elem_id="evaluate-start", interactive=False
+                    )
                     stop = gr.Button("Stop", elem_id="evaluate-stop", interactive=False)
             with gr.Column(scale=3, min_width=360):
                 with gr.Row(equal_height=False, elem_classes="mq-results"):

@@ -20,5 +20,5 @@ class GenerationSettings:
     max_new_tokens: int = 160
     temperature: float = 0.0
     top_p: float = 0.9
-    repetition_penalty: float = 1.0
+    repetition_penalty: float = 1.1
     seed: int = 42

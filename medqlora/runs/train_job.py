@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.entries import read_entries
 from medqlora.domain.dataset import MedicalDataEntry
-from medqlora.domain.events import Outcome, RunStopped, RunSucceeded
+from medqlora.domain.events import Outcome, RunStopped, RunSucceeded, RunWarned
 from medqlora.domain.training import TrainingMetadata, TrainingResult
 from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.models.memory_reading import detect_gpu
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.job import Job
@@ -22,6 +23,8 @@ from medqlora.training.trainer import QLoRATrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+MEASURED_WITHOUT_GPU = 48
 
 
 def train(job: Job) -> Outcome:
@@ -33,7 +36,7 @@ def train(job: Job) -> Outcome:
 def _train(job: Job) -> Outcome:
     config = QLoRAConfig.from_dict(job.spec.config)
     train_entries = read_entries(job.directory.train_entries)
-    eval_entries = read_entries(job.directory.eval_entries)
+    eval_entries = _measured(job, read_entries(job.directory.eval_entries))
     loader = QuantizedModelLoader(
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
@@ -64,6 +67,22 @@ def _train(job: Job) -> Outcome:
     metrics = _metrics(result)
     AdapterSaver(job.directory.adapter).save_adapter(model, _metadata(job, config, metrics))
     return RunSucceeded(metrics=metrics)
+
+
+def _measured(job: Job, entries: list[MedicalDataEntry]) -> list[MedicalDataEntry]:
+    """The held-out entries whose loss is measured during training: all of them where it is fast."""
+    if len(entries) <= MEASURED_WITHOUT_GPU or detect_gpu() is not None:
+        return entries
+    job.report(
+        RunWarned(
+            message=(
+                f"Without a GPU the loss is measured on the first {MEASURED_WITHOUT_GPU} of the "
+                f"{len(entries)} held-out entries."
+            ),
+            hint="Evaluate can ask all of them.",
+        )
+    )
+    return entries[:MEASURED_WITHOUT_GPU]
 
 
 def _as_dataset(entries: Sequence[MedicalDataEntry]) -> Dataset:

@@ -5,6 +5,7 @@ Save now, stop now.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from medqlora.domain.events import CheckpointSaved, Event, PhaseChanged
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.training.metrics import TrainingMetricsLogger
+
+_SECONDS_BETWEEN_PHASES = 1.0
 
 
 class RunEventCallback(TrainerCallback):
@@ -38,6 +41,8 @@ class RunEventCallback(TrainerCallback):
         self._checkpoints = checkpoints
         self._should_stop = should_stop
         self._go_on: Callable[[], None] | None = None
+        self._measured_batches = 0
+        self._said_at = 0.0
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
@@ -83,6 +88,29 @@ class RunEventCallback(TrainerCallback):
         if self._go_on:
             self._go_on()
             self._go_on = None
+
+    def on_prediction_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        eval_dataloader: Any = None,
+        **_: Any,
+    ) -> None:
+        """A batch of held-out entries was measured."""
+        self._measured_batches += 1
+        now = time.monotonic()
+        if now - self._said_at >= _SECONDS_BETWEEN_PHASES:
+            self._said_at = now
+            share = self._measured_batches / len(eval_dataloader)
+            self._sink(PhaseChanged(phase="Measuring the held-out entries", progress=share))
+
+    def on_evaluate(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """All held-out entries were measured."""
+        self._measured_batches = 0
+        self._sink(PhaseChanged(phase="Training", progress=state.global_step / state.max_steps))
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
