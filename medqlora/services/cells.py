@@ -136,13 +136,15 @@ def _follow(jobs: JobService, run_id: str) -> None:
     Raises:
         MedQLoRAError: It failed; of the kind that the job reported.
     """
-    while (snapshot := jobs.snapshot(run_id)).is_live:
+    while True:
         try:
+            snapshot = jobs.snapshot(run_id)
             _show(_line(snapshot))
+            if not snapshot.is_live:
+                break
             time.sleep(_POLL_SECONDS)
         except KeyboardInterrupt:
             jobs.stop(run_id)
-    _show(_line(snapshot))
     print()
     if isinstance(snapshot.outcome, RunFailed):
         failed = snapshot.outcome

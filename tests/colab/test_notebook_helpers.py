@@ -115,14 +115,12 @@ def test_the_page_is_shared_only_when_the_box_is_ticked(tmp_path: Path) -> None:
     assert "--share" not in page.page_command(tmp_path, port=7861, share_link=False)
 
 
-def test_sharing_is_said_to_have_no_login(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_sharing_is_said_to_have_no_login_before_a_link_is_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    started = []
-    monkeypatch.setattr(cells, "start_page", lambda *_, **options: started.append(options))
-    cells.open_page(tmp_path, port=7861, share_link=True)
-    assert started == [{"port": 7861, "share_link": True}]
-    assert "NO LOGIN" in capsys.readouterr().out
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SessionError):
+        cells.open_page(tmp_path, port=taken.getsockname()[1], share_link=True)
+    assert capsys.readouterr().out.startswith("The public link has NO LOGIN yet")
 
 
 def test_running_the_cell_again_replaces_the_page(workspace: Workspace) -> None:
