@@ -48,6 +48,10 @@ class MedQLoRAError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip()
 
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows under the cell: IPython asks for this in place of a traceback."""
+        return [self.message, self.hint]
+
 
 class DataError(MedQLoRAError):
     """A file or a row that cannot be used as question-answer data."""

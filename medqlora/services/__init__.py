@@ -1,6 +1,6 @@
 """What the tabs, the command line and a notebook call.
 
-Services hold no widgets and print nothing.
+Services hold no widgets and print nothing; `cells`, their face for a notebook, prints.
 """
 
 from __future__ import annotations
