@@ -17,6 +17,9 @@ from medqlora.errors import DiskFullError, ModelError
 from medqlora.persistence.atomic import sync_folder, translated_os_errors
 
 FOLDER_NAME = "smollm2-135m-instruct"
+MODEL_TYPE = "llama"
+"""Its `model_type`, known before it is unpacked."""
+
 NEEDED_BYTES = 400 * 2**20
 
 # The GGUF names the start token as the end token; with these the tokenizer ends a turn where the

@@ -1,10 +1,12 @@
 """QuantizedModelLoader: from a model's name to a quantised model in memory.
 
-It resolves names (embedded or hub) and chooses the engine. It does not train.
+It resolves names (embedded or hub). Which engine loads is for `engine_choice` to say or for the
+caller to give. It does not train.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from medqlora.domain.resources import MemoryStats
 from medqlora.errors import ModelError
 from medqlora.models import catalog, embedded
 from medqlora.models.engine import LoadedModel, ModelEngine
+from medqlora.models.engine_choice import EngineChoice, choose_engine
 from medqlora.persistence.workspace import DEFAULT_ROOT
 
 if TYPE_CHECKING:
@@ -41,18 +44,38 @@ class QuantizedModelLoader:
         self._on_progress = on_progress
         self._loaded: LoadedModel | None = None
         self._config: QLoRAConfig | None = None
+        self._engine: ModelEngine | None = None
 
-    def load(self, config: QLoRAConfig) -> LoadedModel:
+    def load(self, config: QLoRAConfig, *, engine: ModelEngine | None = None) -> LoadedModel:
         """The base model of `config` with its tokenizer.
+
+        Args:
+            config: The settings.
+            engine: What loads it; the one that would train it when not given.
 
         Raises:
             ModelError: It cannot be found or loaded.
             DiskFullError: The embedded model cannot be unpacked.
         """
+        self._engine = engine or self.choose_engine(config).engine
         source = self.resolve(config.model_name)
         self._config = config
-        self._loaded = engine_for(config).load_base(source, config)
+        self._loaded = self._engine.load_base(source, config)
         return self._loaded
+
+    def choose_engine(self, config: QLoRAConfig) -> EngineChoice:
+        """The engine that trains the model of `config` on this machine, with the reason.
+
+        A model from the hub is fetched to see what kind it is. The embedded one is known and not
+        unpacked yet, because that needs transformers, and Unsloth has to be imported before it.
+
+        Raises:
+            ModelError: The model cannot be fetched, or the engine asked for cannot be used.
+        """
+        if config.model_name == EMBEDDED_MODEL:
+            return choose_engine(config, model_type=embedded.MODEL_TYPE)
+        source = Path(self.resolve(config.model_name))
+        return choose_engine(config, model_type=_model_type(source))
 
     def load_base_model(self, model_name: str, config: QLoRAConfig) -> PreTrainedModel:
         """The base model called `model_name`, quantised as `config` says.
@@ -67,12 +90,12 @@ class QuantizedModelLoader:
         Raises:
             ModelError: Nothing was loaded before, or the model has none of the adapted layers.
         """
-        if self._config is None:
+        if self._config is None or self._engine is None:
             raise ModelError(
                 "There are no settings to make an adapter from yet.",
                 hint="Call load_base_model first.",
             )
-        return engine_for(self._config).attach_adapter(model, self._config)
+        return self._engine.attach_adapter(model, self._config)
 
     def verify_memory_usage(self) -> MemoryStats:
         """Memory in use now, on the GPU where there is one, of this process otherwise."""
@@ -117,12 +140,18 @@ class QuantizedModelLoader:
 
 
 def engine_for(config: QLoRAConfig) -> ModelEngine:
-    """The engine that `config` asks for."""
-    from medqlora.models.transformers_engine import TransformersEngine
+    """The engine that trains `config` on this machine; `choose_engine` also says why.
 
-    if config.engine == "unsloth":
-        raise ModelError(
-            "The Unsloth engine is not part of this version.",
-            hint="Choose the engine transformers or auto on Configure.",
-        )
-    return TransformersEngine()
+    Raises:
+        ModelError: `config` asks for an engine that cannot be used here.
+    """
+    return choose_engine(config).engine
+
+
+def _model_type(source: Path) -> str | None:
+    """What the weights' `config.json` calls the kind of model, or None when it does not say."""
+    try:
+        described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(described["model_type"]) if "model_type" in described else None

@@ -26,6 +26,7 @@ class TransformersEngine:
     """See `models.engine.ModelEngine`."""
 
     name = "transformers"
+    trainer_class: type[Trainer] = SFTTrainer
 
     def load_base(self, source: str, config: QLoRAConfig) -> LoadedModel:
         """See the protocol."""
@@ -97,7 +98,7 @@ class TransformersEngine:
         """See the protocol."""
         if eval_dataset is None:
             arguments.eval_strategy = "no"
-        trainer = SFTTrainer(
+        trainer = self.trainer_class(
             model=model,
             args=arguments,
             train_dataset=train_dataset,

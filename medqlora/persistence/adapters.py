@@ -74,11 +74,13 @@ class AdapterSaver:
             ModelError: The base model or the adapter cannot be loaded.
         """
         from medqlora.config.qlora import QLoRAConfig
-        from medqlora.models.loader import QuantizedModelLoader, engine_for
+        from medqlora.models.engine_choice import asking_engine
+        from medqlora.models.loader import QuantizedModelLoader
 
         config = QLoRAConfig.from_dict(self.metadata(adapter_path)["training_config"])
-        loaded = QuantizedModelLoader().load(config)
-        return engine_for(config).load_adapter(loaded.model, Path(adapter_path))
+        engine = asking_engine()
+        loaded = QuantizedModelLoader().load(config, engine=engine)
+        return engine.load_adapter(loaded.model, Path(adapter_path))
 
     def verify_compatibility(self, adapter_path: str, base_model: str) -> bool:
         """Whether the adapter was trained on `base_model`.

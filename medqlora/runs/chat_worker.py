@@ -27,8 +27,9 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import MedQLoRAError
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER
+from medqlora.models.engine_choice import asking_engine
 from medqlora.models.generation import generate
-from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.adapters import AdapterSaver
 
 
@@ -51,8 +52,9 @@ class ChatWorker:
             models_dir=models_dir, on_progress=lambda phase, _: self._say(kind="phase", phase=phase)
         )
         self._say(kind="phase", phase="Loading the model")
-        loaded = loader.load(config)
-        self._model = engine_for(config).load_adapter(loaded.model, adapter_dir)
+        engine = asking_engine()
+        loaded = loader.load(config, engine=engine)
+        self._model = engine.load_adapter(loaded.model, adapter_dir)
         self._tokenizer = loaded.tokenizer
         self._say(kind="ready")
 

@@ -16,7 +16,8 @@ from medqlora.domain.evaluation import ItemResult
 from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded
 from medqlora.evaluation.evaluator import MedicalQueryEvaluator
 from medqlora.evaluation.metrics import mean_scores
-from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.models.engine_choice import asking_engine
+from medqlora.models.loader import QuantizedModelLoader
 from medqlora.runs.items import append_items, read_items
 from medqlora.runs.job import Job
 from medqlora.training.memory import MemoryMonitor
@@ -39,8 +40,9 @@ def _evaluate(job: Job) -> Outcome:
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
     job.report_phase("Loading the model")
-    loaded = loader.load(config)
-    model = engine_for(config).load_adapter(loaded.model, Path(job.spec.adapter_dir))
+    engine = asking_engine()
+    loaded = loader.load(config, engine=engine)
+    model = engine.load_adapter(loaded.model, Path(job.spec.adapter_dir))
     evaluator = MedicalQueryEvaluator(tokenizer=loaded.tokenizer, **job.spec.options)
     job.report_phase("Asking both models", len(items) / len(entries))
     for batch in _batches(entries, start=len(items)):

@@ -13,7 +13,8 @@ from medqlora.data.entries import read_entries
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.events import Outcome, RunStopped, RunSucceeded, RunWarned
 from medqlora.domain.training import TrainingMetadata, TrainingResult
-from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.models.engine import ModelEngine
+from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.checkpoints import CheckpointManager
@@ -40,9 +41,10 @@ def _train(job: Job) -> Outcome:
     loader = QuantizedModelLoader(
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
-    engine = engine_for(config)
+    # Before anything imports transformers: Unsloth has to come first.
+    engine = _engine(job, loader, config)
     job.report_phase("Loading the model")
-    loaded = loader.load(config)
+    loaded = loader.load(config, engine=engine)
     model = engine.attach_adapter(loaded.model, config)
     if job.should_stop():
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
@@ -83,6 +85,20 @@ def _measured(job: Job, entries: list[MedicalDataEntry]) -> list[MedicalDataEntr
         )
     )
     return entries[:MEASURED_WITHOUT_GPU]
+
+
+def _engine(job: Job, loader: QuantizedModelLoader, config: QLoRAConfig) -> ModelEngine:
+    """The engine for this run; the user reads which one it is and why."""
+    choice = loader.choose_engine(config)
+    if choice.is_fallback:
+        job.report(
+            RunWarned(
+                message=choice.reason, hint="The run does the same and takes more time and memory."
+            )
+        )
+    else:
+        job.report_phase(choice.reason)
+    return choice.engine
 
 
 def _as_dataset(entries: Sequence[MedicalDataEntry]) -> Dataset:

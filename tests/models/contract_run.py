@@ -1,0 +1,187 @@
+"""Puts one engine through the contract and prints what was found, as one line of JSON.
+
+`python -m tests.models.contract_run ENGINE MODEL_DIR WORK_DIR` in a process of its own, because
+Unsloth changes transformers, PEFT and TRL for the whole process. `test_engine_contract` judges.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.domain.events import EvalLogged, Event, StepLogged
+from medqlora.domain.generation import GenerationSettings
+from medqlora.errors import ModelError
+from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER, ModelEngine
+from medqlora.models.engine_choice import choose_engine
+from medqlora.models.generation import generate
+from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.training.trainer import QLoRATrainer
+
+CONFIG = QLoRAConfig(
+    EMBEDDED_MODEL,
+    rank=4,
+    alpha=8,
+    dropout=0.1,
+    learning_rate=5e-3,
+    per_device_train_batch_size=2,
+    gradient_accumulation_steps=2,
+    max_steps=6,
+    save_steps=3,
+    eval_steps=3,
+    max_seq_length=128,
+)
+QUESTION = [{"role": "user", "content": "What does lab value 3 mean?"}]
+
+
+def main(engine_name: str, model_dir: Path, work_dir: Path) -> dict[str, Any]:
+    """Everything the contract asks, in the order of a run."""
+    config = CONFIG.changed(engine=engine_name)
+    begun = time.monotonic()
+    engine = choose_engine(config).engine
+    facts: dict[str, Any] = {"engine": engine.name, "import_seconds": time.monotonic() - begun}
+    facts |= starting(engine, model_dir, config)
+    facts |= gradients_around_an_evaluation(engine, model_dir, config)
+    facts |= training(engine, model_dir, work_dir, config)
+    facts |= asking(engine, model_dir, work_dir / "whole" / "adapter", config)
+    return facts
+
+
+def fresh(engine: ModelEngine, model_dir: Path, config: QLoRAConfig) -> tuple[Any, Any]:
+    loaded = engine.load_base(str(model_dir), config)
+    return engine.attach_adapter(loaded.model, config), loaded.tokenizer
+
+
+def trained_weights(model: Any) -> dict[str, Any]:
+    return {name: one for name, one in model.named_parameters() if one.requires_grad}
+
+
+def digest(model: Any) -> str:
+    found = hashlib.sha256()
+    for name, weights in sorted(trained_weights(model).items()):
+        found.update(name.encode() + weights.detach().cpu().numpy().tobytes())
+    return found.hexdigest()
+
+
+def starting(engine: ModelEngine, model_dir: Path, config: QLoRAConfig) -> dict[str, Any]:
+    from bitsandbytes.nn import Linear4bit
+
+    model, _ = fresh(engine, model_dir, config)
+    return {
+        "num_4bit_layers": sum(isinstance(one, Linear4bit) for one in model.modules()),
+        "fresh_dtypes": sorted({str(one.dtype) for one in trained_weights(model).values()}),
+        "trained_are_lora": all("lora_" in name for name in trained_weights(model)),
+        "fresh": digest(model),
+        "fresh_again": digest(fresh(engine, model_dir, config)[0]),
+        "fresh_other_seed": digest(fresh(engine, model_dir, config.changed(seed=7))[0]),
+    }
+
+
+def gradients_around_an_evaluation(
+    engine: ModelEngine, model_dir: Path, config: QLoRAConfig
+) -> dict[str, Any]:
+    import torch
+
+    model, _ = fresh(engine, model_dir, config.changed(dropout=0.0))
+    ids = torch.arange(40, device=model.device).reshape(2, 20)
+
+    def gradients() -> dict[str, Any]:
+        model.train()
+        model.zero_grad()
+        with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+            model(input_ids=ids, labels=ids).loss.backward()
+        return {name: one.grad.clone() for name, one in trained_weights(model).items()}
+
+    before = gradients()
+    model.eval()
+    with torch.no_grad(), torch.autocast(ids.device.type, dtype=torch.bfloat16):
+        model(input_ids=ids)
+    after = gradients()
+    differences = [(before[name] - after[name]).abs().max().item() for name in before]
+    return {
+        "largest_gradient_difference": max(differences),
+        "first_layer_gradients": [
+            one.abs().sum().item() for name, one in after.items() if ".0." in name and "_B" in name
+        ],
+    }
+
+
+def training(
+    engine: ModelEngine, model_dir: Path, work_dir: Path, config: QLoRAConfig
+) -> dict[str, Any]:
+    whole = trained(engine, model_dir, work_dir / "whole", config)
+    checkpoint = Path(CheckpointManager(work_dir / "whole" / "checkpoints").validate(3).path)
+    resumed = trained(engine, model_dir, work_dir / "resumed", config, resume_from=checkpoint)
+    return whole | {f"resumed_{name}": value for name, value in resumed.items()}
+
+
+def trained(
+    engine: ModelEngine,
+    model_dir: Path,
+    folder: Path,
+    config: QLoRAConfig,
+    resume_from: Path | None = None,
+) -> dict[str, Any]:
+    from datasets import Dataset
+
+    events: list[Event] = []
+    model, tokenizer = fresh(engine, model_dir, config)
+    rows = [
+        {"question": f"What does lab value {i} mean?", "answer": f"Value {i} is usual. " * (i % 4)}
+        for i in range(1, 25)
+        if i % 4
+    ]
+    checkpoints = CheckpointManager(folder / "checkpoints")
+    QLoRATrainer(
+        model,
+        tokenizer,
+        config.training_arguments(checkpoints.staging, num_entries=len(rows) - 4),
+        engine=engine,
+        eval_dataset=Dataset.from_list(rows[-4:]),
+        max_seq_length=config.max_seq_length,
+        checkpoints=checkpoints,
+        resume_from=resume_from,
+        sink=events.append,
+    ).train(Dataset.from_list(rows[:-4]))
+    model.save_pretrained(folder / "adapter")
+    return {
+        "weights": digest(model),
+        "dtypes": sorted({str(one.dtype) for one in trained_weights(model).values()}),
+        "losses": [one.loss for one in events if isinstance(one, StepLogged)],
+        "eval_losses": [one.eval_loss for one in events if isinstance(one, EvalLogged)],
+    }
+
+
+def asking(
+    engine: ModelEngine, model_dir: Path, adapter_dir: Path, config: QLoRAConfig
+) -> dict[str, Any]:
+    loaded = engine.load_base(str(model_dir), config)
+    try:
+        model = engine.load_adapter(loaded.model, adapter_dir)
+    except ModelError as error:
+        return {"refused_to_ask": error.message}
+
+    def ask(*adapters: str) -> list[str]:
+        answers = generate(
+            model,
+            loaded.tokenizer,
+            [QUESTION] * len(adapters),
+            adapters=adapters,
+            settings=GenerationSettings(max_new_tokens=12),
+        )
+        return [answer.text for answer in answers]
+
+    return {
+        "together": ask(BASE_ADAPTER, TUNED_ADAPTER),
+        "alone": ask(BASE_ADAPTER) + ask(TUNED_ADAPTER),
+    }
+
+
+if __name__ == "__main__":
+    found = main(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))
+    print("FACTS " + json.dumps(found))

@@ -1,0 +1,75 @@
+"""Both engines keep one contract; each is run once, in a process of its own (`contract_run`)."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HAS_UNSLOTH = all(importlib.util.find_spec(one) for one in ("unsloth", "unsloth_zoo"))
+NEEDS_UNSLOTH = pytest.mark.skipif(not HAS_UNSLOTH, reason="unsloth and unsloth_zoo not installed")
+
+Facts = dict[str, Any]
+
+
+@pytest.fixture(
+    scope="module", params=["transformers", pytest.param("unsloth", marks=NEEDS_UNSLOTH)]
+)
+def facts(
+    request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Facts:
+    command = [sys.executable, "-m", "tests.models.contract_run", request.param, str(tiny_model)]
+    work_dir = tmp_path_factory.mktemp(request.param)
+    done = subprocess.run(
+        [*command, str(work_dir)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("FACTS ")]
+    found: Facts = json.loads(line.removeprefix("FACTS "))
+    assert found["engine"] == request.param
+    return found
+
+
+def test_the_base_is_in_four_bits_and_only_the_adapter_learns(facts: Facts) -> None:
+    assert facts["num_4bit_layers"] == 14
+    assert facts["trained_are_lora"]
+
+
+def test_the_same_seed_starts_from_the_same_adapter(facts: Facts) -> None:
+    assert facts["fresh"] == facts["fresh_again"] != facts["fresh_other_seed"]
+
+
+def test_the_adapter_is_float32_from_start_to_end(facts: Facts) -> None:
+    assert facts["fresh_dtypes"] == facts["dtypes"] == facts["resumed_dtypes"] == ["torch.float32"]
+
+
+def test_training_lowers_both_losses(facts: Facts) -> None:
+    assert len(facts["losses"]) == 6
+    assert facts["losses"][-1] < facts["losses"][0]
+    assert facts["eval_losses"][-1] < facts["eval_losses"][0]
+    assert facts["weights"] != facts["fresh"]
+
+
+def test_a_resumed_run_ends_bit_for_bit_where_the_uninterrupted_one_does(facts: Facts) -> None:
+    assert facts["resumed_losses"] == facts["losses"][3:]
+    assert facts["resumed_weights"] == facts["weights"]
+
+
+def test_gradients_are_the_same_after_an_evaluation(facts: Facts) -> None:
+    assert facts["largest_gradient_difference"] == 0.0
+    assert len(facts["first_layer_gradients"]) == 7
+    assert all(size > 0 for size in facts["first_layer_gradients"])
+
+
+def test_base_and_tuned_in_one_batch_are_each_what_they_are_alone(facts: Facts) -> None:
+    if "refused_to_ask" in facts:  # on a GPU Unsloth trains only; transformers asks
+        assert "in one batch" in facts["refused_to_ask"]
+        return
+    assert facts["together"] == facts["alone"]
+    assert facts["together"][0] != facts["together"][1]
