@@ -132,20 +132,26 @@ def mapping_sentence(mapping: ColumnMapping) -> str:
 
 
 def entry_rows(entries: Iterable[MedicalDataEntry]) -> list[tuple[str, str]]:
-    """Questions, with the text they refer to, and answers, cut for a table."""
-    return [(shortened(asked(one)), shortened(one.answer)) for one in entries]
+    """Questions and answers, cut for a table; what a question refers to comes after it."""
+    return [(shortened(_with_context_behind(one)), shortened(one.answer)) for one in entries]
+
+
+def _with_context_behind(entry: MedicalDataEntry) -> str:
+    return f"{entry.question}\n\nAbout: {entry.context}" if entry.context else entry.question
 
 
 def asked(entry: MedicalDataEntry) -> str:
-    """What the model is asked: the question after the text that it refers to."""
-    return f"{entry.context}\n\n{entry.question}" if entry.context else entry.question
+    """What the model is asked: the question after the text that it refers to, the text cut."""
+    if not entry.context:
+        return shortened(entry.question, 900)
+    return f"{shortened(entry.context, 500)}\n\n{shortened(entry.question, 900)}"
 
 
 def chat(entries: Iterable[MedicalDataEntry]) -> list[dict[str, str]]:
     """Entries as the turns of a conversation."""
     turns: list[dict[str, str]] = []
     for one in entries:
-        turns.append({"role": "user", "content": shortened(asked(one), 900)})
+        turns.append({"role": "user", "content": asked(one)})
         turns.append({"role": "assistant", "content": shortened(one.answer, 900)})
     return turns
 
