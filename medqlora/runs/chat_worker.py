@@ -51,7 +51,7 @@ class ChatWorker:
             models_dir=models_dir, on_progress=lambda phase, _: self._say(kind="phase", phase=phase)
         )
         self._say(kind="phase", phase="Loading the model")
-        loaded = loader.load(config)
+        loaded = loader.load(config, adapter_path=str(adapter_dir))
         self._model = engine_for(config).load_adapter(loaded.model, adapter_dir)
         self._tokenizer = loaded.tokenizer
         self._say(kind="ready")

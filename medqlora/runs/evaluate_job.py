@@ -39,7 +39,7 @@ def _evaluate(job: Job) -> Outcome:
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
     job.report_phase("Loading the model")
-    loaded = loader.load(config)
+    loaded = loader.load(config, adapter_path=job.spec.adapter_dir)
     model = engine_for(config).load_adapter(loaded.model, Path(job.spec.adapter_dir))
     evaluator = MedicalQueryEvaluator(tokenizer=loaded.tokenizer, **job.spec.options)
     job.report_phase("Asking both models", len(items) / len(entries))
