@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.entries import read_entries
 from medqlora.domain.dataset import MedicalDataEntry
-from medqlora.domain.events import Outcome, RunStopped, RunSucceeded
+from medqlora.domain.events import Outcome, ParametersAdjusted, RunStopped, RunSucceeded
 from medqlora.domain.training import TrainingMetadata, TrainingResult
+from medqlora.models.engine import LoadedModel
 from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.models.memory_forecast import shape_of
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.job import Job
+from medqlora.training.batch_fitting import USABLE_SHARE, fitted_batch
 from medqlora.training.memory import MemoryMonitor
 from medqlora.training.trainer import QLoRATrainer
 
@@ -26,11 +29,11 @@ if TYPE_CHECKING:
 
 def train(job: Job) -> Outcome:
     """Trains, or goes on training, and saves the adapter unless it was stopped."""
-    with MemoryMonitor(job.report):
-        return _train(job)
+    with MemoryMonitor(job.report) as monitor:
+        return _train(job, monitor)
 
 
-def _train(job: Job) -> Outcome:
+def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
     config = QLoRAConfig.from_dict(job.spec.config)
     train_entries = read_entries(job.directory.train_entries)
     eval_entries = read_entries(job.directory.eval_entries)
@@ -40,6 +43,7 @@ def _train(job: Job) -> Outcome:
     engine = engine_for(config)
     job.report_phase("Loading the model")
     loaded = loader.load(config)
+    config = _fitted(job, config, loaded, limit_gib=_usable_gib(monitor))
     model = engine.attach_adapter(loaded.model, config)
     if job.should_stop():
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
@@ -56,6 +60,7 @@ def _train(job: Job) -> Outcome:
         resume_from=Path(job.checkpoint.path) if job.checkpoint else None,
         sink=job.report,
         should_stop=job.should_stop,
+        should_save=monitor.take_save_request,
     )
     result = trainer.train(_as_dataset(train_entries))
     if not result.is_complete:
@@ -64,6 +69,21 @@ def _train(job: Job) -> Outcome:
     metrics = _metrics(result)
     AdapterSaver(job.directory.adapter).save_adapter(model, _metadata(job, config, metrics))
     return RunSucceeded(metrics=metrics)
+
+
+def _usable_gib(monitor: MemoryMonitor) -> float:
+    memory = monitor.sample()
+    return memory.limit_gib * USABLE_SHARE[memory.source]
+
+
+def _fitted(job: Job, config: QLoRAConfig, loaded: LoadedModel, *, limit_gib: float) -> QLoRAConfig:
+    """The settings with a micro-batch that fits, which is said when it is another."""
+    shape = shape_of(loaded.model.config.to_dict())
+    adjustments = fitted_batch(config, shape, limit_gib=limit_gib) if shape else ()
+    if not adjustments:
+        return config
+    job.report(ParametersAdjusted(adjustments=adjustments))
+    return config.changed(**{one.name: one.new for one in adjustments})
 
 
 def _as_dataset(entries: Sequence[MedicalDataEntry]) -> Dataset:
@@ -90,7 +110,7 @@ def _metadata(job: Job, config: QLoRAConfig, metrics: dict[str, float]) -> Train
     return TrainingMetadata(
         model_name=config.model_name,
         dataset_info=job.spec.dataset,
-        training_config=job.spec.config,
+        training_config=config.to_dict(),
         training_metrics=metrics,
         timestamp=datetime.now(UTC),
     )

@@ -188,6 +188,7 @@ def test_every_data_model_has_the_designs_fields_first_and_in_order(name: str) -
 def test_every_error_category_of_the_design_has_an_answer(category: str, code: str) -> None:
     action = ErrorRecoveryManager().handle_error(ERRORS_BY_CODE[code]("It broke.", hint="Mend it."))
     assert action.message, category
+    assert len(action.steps) >= 2, category
 
 
 def test_the_copy_in_this_file_is_the_design() -> None:
