@@ -8,6 +8,7 @@ reads.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.recovery import (
@@ -28,6 +29,8 @@ from medqlora.errors import (
     TrainingError,
 )
 
+_T = TypeVar("_T")
+
 SHORTEST_SEQUENCE = 256
 LOWEST_RANK = 8
 
@@ -41,6 +44,42 @@ _KINDS: Mapping[type[MedQLoRAError], RecoveryKind] = {
     ModelError: "ask_user",
     TrainingError: "resume",
     MedQLoRAError: "ask_user",
+}
+
+_STEPS: Mapping[type[MedQLoRAError], tuple[str, ...]] = {
+    OutOfMemoryError: (
+        "Close other programs and chats that use this machine's memory.",
+        "On Configure lower the batch size and raise the accumulation by the same factor.",
+        "Press Resume on Train; the run goes on from its last checkpoint.",
+    ),
+    NonFiniteLossError: (
+        "On Configure choose a smaller learning rate.",
+        "Start the run again; the last checkpoint is from before the loss was lost.",
+    ),
+    DataError: (
+        "Open the file on the Dataset tab and read the findings, which name the rows.",
+        "Mend those rows, or say on the tab which columns hold question and answer.",
+        "Prepare the dataset again; rows that cannot be read are left out by themselves.",
+    ),
+    ModelError: (
+        "Check the model's name on Configure, and whether it asks for consent on its page.",
+        "Choose a smaller model if this machine has too little memory for it.",
+        "Choose the embedded model, which needs neither network nor GPU, to go on at once.",
+    ),
+    SessionError: (
+        "Open the notebook again and run its cells from the top.",
+        "Start the app with the same workspace folder.",
+        "Press Resume on Train; the run goes on from its last checkpoint.",
+    ),
+    DiskFullError: (
+        "Delete runs or datasets that are no longer needed, or free other space.",
+        "Press Resume on Train; the run goes on from its last checkpoint.",
+    ),
+    TrainingError: (
+        "Press Resume on Train; the run goes on from its last checkpoint.",
+        "If it happens again, read worker.log in the run's folder.",
+    ),
+    MedQLoRAError: ("Do what the message says, then try again.",),
 }
 
 
@@ -58,13 +97,15 @@ class ErrorRecoveryManager:
         """What should follow any of our errors."""
         if isinstance(error, OutOfMemoryError):
             return self.handle_memory_error(error)
-        kind = next(_KINDS[one] for one in type(error).__mro__ if one in _KINDS)
+        kind = _nearest(_KINDS, error)
         adjustments = (
             tuple(self.suggest_parameter_adjustments(error))
             if isinstance(error, TrainingError)
             else ()
         )
-        return RecoveryAction(kind=kind, message=str(error), adjustments=adjustments)
+        return RecoveryAction(
+            kind=kind, message=str(error), adjustments=adjustments, steps=_nearest(_STEPS, error)
+        )
 
     def handle_memory_error(self, error: OutOfMemoryError) -> RecoveryAction:
         """What should follow running out of memory.
@@ -79,12 +120,14 @@ class ErrorRecoveryManager:
                     "The smallest settings do not fit either. Choose a smaller model "
                     "or a larger GPU."
                 ),
+                steps=_STEPS[ModelError],
             )
         changes = "; ".join(f"{one.name} {one.old} → {one.new}" for one in adjustments)
         return RecoveryAction(
             kind="change_settings",
             message=f"{error.message} Try again with {changes}.",
             adjustments=adjustments,
+            steps=_STEPS[OutOfMemoryError],
         )
 
     def handle_session_disconnect(self) -> ReconnectionGuide:
@@ -160,3 +203,8 @@ class ErrorRecoveryManager:
                 reason=reason,
             ),
         ]
+
+
+def _nearest(table: Mapping[type[MedQLoRAError], _T], error: MedQLoRAError) -> _T:
+    """The row of the error's own type, or of the nearest type above it."""
+    return next(row for one in type(error).__mro__ for kind, row in table.items() if kind is one)

@@ -17,6 +17,8 @@ def test_every_error_of_ours_has_an_action_in_words() -> None:
         error = error_type("It broke.", hint="Mend it.", **extra)
         action = ErrorRecoveryManager().handle_error(error)
         assert action.message, code
+        assert action.steps, code
+        assert all(step.endswith(".") for step in action.steps), code
 
 
 def test_memory_errors_lead_down_step_by_step_and_keep_the_effective_batch() -> None:

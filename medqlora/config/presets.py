@@ -20,14 +20,12 @@ class SizePreset:
 
     Attributes:
         up_to_billion: Largest number of parameters, in billions, this is for.
-        rank: LoRA rank.
         learning_rate: Peak learning rate.
         num_train_epochs: Passes over the training entries.
         reason: Why, one sentence for the user.
     """
 
     up_to_billion: float
-    rank: int
     learning_rate: float
     num_train_epochs: float
     reason: str
@@ -36,21 +34,18 @@ class SizePreset:
 SIZE_PRESETS = (
     SizePreset(
         up_to_billion=0.5,
-        rank=16,
         learning_rate=1e-3,
         num_train_epochs=1.0,
         reason="Very small models learn with larger steps, and one pass changes their answers.",
     ),
     SizePreset(
         up_to_billion=4.0,
-        rank=16,
         learning_rate=3e-4,
         num_train_epochs=2.0,
         reason="Models of a few billion parameters stay stable at 3e-4.",
     ),
     SizePreset(
         up_to_billion=1000.0,
-        rank=16,
         learning_rate=2e-4,
         num_train_epochs=2.0,
         reason="2e-4 is the QLoRA authors' value for 7 to 13 billion parameters.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,17 +22,24 @@ def write_entries(path: Path, entries: Iterable[MedicalDataEntry]) -> None:
     write_text(path, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in entries))
 
 
-def read_entries(path: Path) -> list[MedicalDataEntry]:
-    """The entries that `write_entries` wrote.
+def iter_entries(path: Path) -> Iterator[MedicalDataEntry]:
+    """The entries that `write_entries` wrote, one at a time, without holding all of them.
 
     Raises:
         PersistenceError: The file is missing or is not one of ours.
     """
     try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-        return [MedicalDataEntry(**json.loads(line)) for line in lines if line]
+        with path.open(encoding="utf-8", newline="\n") as lines:
+            for line in lines:
+                if line.strip():
+                    yield MedicalDataEntry(**json.loads(line))
     except (OSError, ValueError, TypeError) as error:
         raise PersistenceError(
             f"The prepared data in {path.parent.name} is missing or damaged.",
             hint="Prepare the dataset again on the Dataset tab.",
         ) from error
+
+
+def read_entries(path: Path) -> list[MedicalDataEntry]:
+    """All entries that `write_entries` wrote; see `iter_entries` for the errors."""
+    return list(iter_entries(path))

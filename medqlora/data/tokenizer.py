@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from medqlora.data.fragmentation import FragmentationReport, TermCounter, mean_pieces
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.errors import DataError, ModelError
 
@@ -120,6 +121,38 @@ class MedicalTokenizer:
             num_shortened=sum(one.num_cut > 0 for one in kept),
             num_left_out=len(encoded) - len(kept),
         )
+
+    def fragmentation_report(self, entries: Iterable[MedicalDataEntry]) -> FragmentationReport:
+        """How drug names, units and abbreviations of the entries fragment, and what is cut.
+
+        Entries are looked at one at a time and not kept.
+
+        Raises:
+            ModelError: The chat template rewrites the prompt once an answer follows.
+        """
+        counter = TermCounter()
+        num_entries = num_shortened = num_left_out = num_cut = 0
+        for entry in entries:
+            encoded = self.encode(entry)
+            counter.add(f"{user_message(entry)}\n{entry.answer}")
+            num_entries += 1
+            num_cut += encoded.num_cut
+            num_left_out += not encoded.num_trained
+            num_shortened += encoded.num_cut > 0
+        terms = counter.terms(self._pieces)
+        return FragmentationReport(
+            num_entries=num_entries,
+            terms=terms,
+            mean_pieces=mean_pieces(terms),
+            num_shortened=num_shortened,
+            num_left_out=num_left_out,
+            num_cut_tokens=num_cut,
+        )
+
+    def _pieces(self, term: str) -> tuple[str, ...]:
+        # With a space in front, as within a sentence, which many tokenizers make one token of.
+        ids = self._tokenizer(f" {term}", add_special_tokens=False)["input_ids"]
+        return tuple(self._tokenizer.decode([one]).strip() for one in ids)
 
     def _ids(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool) -> list[int]:
         text = self._tokenizer.apply_chat_template(

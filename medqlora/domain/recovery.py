@@ -36,11 +36,13 @@ class RecoveryAction:
         kind: What to do.
         message: What the user reads.
         adjustments: Settings to change first.
+        steps: What the user can do, in order.
     """
 
     kind: RecoveryKind
     message: str
     adjustments: tuple[ParameterAdjustment, ...] = ()
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

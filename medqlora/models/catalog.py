@@ -22,6 +22,7 @@ class CatalogEntry:
         needs_gpu: Whether training it without a GPU is out of question.
         download_gib: What is fetched from the hub, 0 for a model that ships as a package.
         note: One sentence for the user.
+        folder: Where its files lie on this machine, empty for one from a package or the hub.
     """
 
     name: str
@@ -30,6 +31,7 @@ class CatalogEntry:
     needs_gpu: bool
     download_gib: float
     note: str
+    folder: str = ""
 
 
 CATALOG: tuple[CatalogEntry, ...] = (

@@ -1,7 +1,8 @@
 """QuantizedModelLoader: from a model's name to a quantised model in memory.
 
-It resolves names (embedded or hub). Which engine loads is for `engine_choice` to say or for the
-caller to give. It does not train.
+It resolves names (embedded, folder or hub) and refuses early what `models.compatibility` says
+cannot work. Which engine loads is for `engine_choice` to say or for the caller to give. It does not
+train.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import MemoryStats
 from medqlora.errors import ModelError
 from medqlora.models import catalog, embedded
+from medqlora.models.compatibility import ModelCompatibilityChecker, compatibility_report
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.engine_choice import EngineChoice, choose_engine
 from medqlora.persistence.workspace import DEFAULT_ROOT
@@ -46,19 +48,33 @@ class QuantizedModelLoader:
         self._config: QLoRAConfig | None = None
         self._engine: ModelEngine | None = None
 
-    def load(self, config: QLoRAConfig, *, engine: ModelEngine | None = None) -> LoadedModel:
+    def load(
+        self,
+        config: QLoRAConfig,
+        *,
+        engine: ModelEngine | None = None,
+        adapter_path: str | None = None,
+    ) -> LoadedModel:
         """The base model of `config` with its tokenizer.
 
         Args:
             config: The settings.
             engine: What loads it; the one that would train it when not given.
+            adapter_path: An adapter that will be put on it, to refuse one of another base early.
 
         Raises:
-            ModelError: It cannot be found or loaded.
+            ModelError: It cannot be found or loaded, does not fit this machine or the adapter.
+            PersistenceError: There is no adapter in `adapter_path`.
             DiskFullError: The embedded model cannot be unpacked.
         """
+        catalog.check_id(config.model_name)
+        if adapter_path:
+            compatibility_report(adapter_path, config.model_name).require()
         self._engine = engine or self.choose_engine(config).engine
+        checker = ModelCompatibilityChecker()
+        checker.check(config.model_name, config=config).require()
         source = self.resolve(config.model_name)
+        checker.check(Path(source), config=config).require()
         self._config = config
         self._loaded = self._engine.load_base(source, config)
         return self._loaded
@@ -112,11 +128,19 @@ class QuantizedModelLoader:
         catalog.check_id(model_name)
         if model_name == EMBEDDED_MODEL:
             return str(embedded.unpack(self._models_dir, on_progress=self._on_progress))
+        entry = catalog.entry_for(model_name)
+        if entry and entry.folder:
+            return _local(entry)
         return self._fetched(model_name)
 
     def _fetched(self, model_name: str) -> str:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
 
         self._on_progress(f"Fetching {model_name}", 0.0)
         try:
@@ -131,12 +155,31 @@ class QuantizedModelLoader:
                 "reached.",
                 hint=f"Check the network, or choose {EMBEDDED_MODEL}, which needs none.",
             ) from error
+        except GatedRepoError as error:
+            raise ModelError(
+                f"The model {model_name} is given only to those who accepted its terms.",
+                hint=f"Accept them at https://huggingface.co/{model_name}, set HF_TOKEN to a token "
+                "of that account, and start again.",
+            ) from error
+        except RepositoryNotFoundError as error:
+            raise ModelError(
+                f"There is no model called {model_name} on the model hub, or it is private.",
+                hint="Check the spelling, or set HF_TOKEN for a private one.",
+            ) from error
         except (HfHubHTTPError, OSError) as error:
             raise ModelError(
-                f"The model {model_name} could not be fetched: it does not exist, is "
-                "private, or needs consent.",
-                hint="Check the name, and set HF_TOKEN for a model that asks for consent.",
+                f"The model {model_name} could not be fetched ({type(error).__name__}).",
+                hint=f"Check the network and try again, or choose {EMBEDDED_MODEL}.",
             ) from error
+
+
+def _local(entry: catalog.CatalogEntry) -> str:
+    if not Path(entry.folder).is_dir():
+        raise ModelError(
+            f"The folder of {entry.name}, {entry.folder}, is not there.",
+            hint=f"Put the model's files there, or choose {EMBEDDED_MODEL}.",
+        )
+    return entry.folder
 
 
 def engine_for(config: QLoRAConfig) -> ModelEngine:

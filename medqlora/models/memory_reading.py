@@ -20,6 +20,18 @@ def read_memory() -> MemoryStats:
     return read_gpu_memory() or read_process_memory()
 
 
+def read_memory_in_use() -> float:
+    """Share of the memory that is taken, by whomever, 0 to 1: the GPU's where there is one.
+
+    For RAM it is the machine's as a whole, because the system ends jobs when that runs out.
+    """
+    gpu = read_gpu_memory()
+    if gpu:
+        return gpu.used_share
+    ram = psutil.virtual_memory()
+    return 1 - ram.available / ram.total
+
+
 def read_process_memory() -> MemoryStats:
     """Resident memory of this process against the machine's RAM."""
     return MemoryStats(

@@ -53,7 +53,7 @@ class ChatWorker:
         )
         self._say(kind="phase", phase="Loading the model")
         engine = asking_engine()
-        loaded = loader.load(config, engine=engine)
+        loaded = loader.load(config, engine=engine, adapter_path=str(adapter_dir))
         self._model = engine.load_adapter(loaded.model, adapter_dir)
         self._tokenizer = loaded.tokenizer
         self._say(kind="ready")

@@ -41,7 +41,7 @@ def _evaluate(job: Job) -> Outcome:
     )
     job.report_phase("Loading the model")
     engine = asking_engine()
-    loaded = loader.load(config, engine=engine)
+    loaded = loader.load(config, engine=engine, adapter_path=job.spec.adapter_dir)
     model = engine.load_adapter(loaded.model, Path(job.spec.adapter_dir))
     evaluator = MedicalQueryEvaluator(tokenizer=loaded.tokenizer, **job.spec.options)
     job.report_phase("Asking both models", len(items) / len(entries))

@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.entries import read_entries
 from medqlora.domain.dataset import MedicalDataEntry
-from medqlora.domain.events import Outcome, RunStopped, RunSucceeded, RunWarned
+from medqlora.domain.events import (
+    Outcome,
+    ParametersAdjusted,
+    RunStopped,
+    RunSucceeded,
+    RunWarned,
+)
 from medqlora.domain.training import TrainingMetadata, TrainingResult
-from medqlora.models.engine import ModelEngine
+from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.memory_forecast import shape_of
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.job import Job
+from medqlora.training.batch_fitting import USABLE_SHARE, fitted_batch
 from medqlora.training.memory import MemoryMonitor
 from medqlora.training.trainer import QLoRATrainer
 
@@ -30,11 +38,11 @@ MEASURED_WITHOUT_GPU = 48
 
 def train(job: Job) -> Outcome:
     """Trains, or goes on training, and saves the adapter unless it was stopped."""
-    with MemoryMonitor(job.report):
-        return _train(job)
+    with MemoryMonitor(job.report) as monitor:
+        return _train(job, monitor)
 
 
-def _train(job: Job) -> Outcome:
+def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
     config = QLoRAConfig.from_dict(job.spec.config)
     train_entries = read_entries(job.directory.train_entries)
     eval_entries = _measured(job, read_entries(job.directory.eval_entries))
@@ -45,6 +53,7 @@ def _train(job: Job) -> Outcome:
     engine = _engine(job, loader, config)
     job.report_phase("Loading the model")
     loaded = loader.load(config, engine=engine)
+    config = _fitted(job, config, loaded, limit_gib=_usable_gib(monitor))
     model = engine.attach_adapter(loaded.model, config)
     if job.should_stop():
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
@@ -61,6 +70,7 @@ def _train(job: Job) -> Outcome:
         resume_from=Path(job.checkpoint.path) if job.checkpoint else None,
         sink=job.report,
         should_stop=job.should_stop,
+        should_save=monitor.take_save_request,
     )
     result = trainer.train(_as_dataset(train_entries))
     if not result.is_complete:
@@ -101,6 +111,21 @@ def _engine(job: Job, loader: QuantizedModelLoader, config: QLoRAConfig) -> Mode
     return choice.engine
 
 
+def _usable_gib(monitor: MemoryMonitor) -> float:
+    memory = monitor.sample()
+    return memory.limit_gib * USABLE_SHARE[memory.source]
+
+
+def _fitted(job: Job, config: QLoRAConfig, loaded: LoadedModel, *, limit_gib: float) -> QLoRAConfig:
+    """The settings with a micro-batch that fits, which is said when it is another."""
+    shape = shape_of(loaded.model.config.to_dict())
+    adjustments = fitted_batch(config, shape, limit_gib=limit_gib) if shape else ()
+    if not adjustments:
+        return config
+    job.report(ParametersAdjusted(adjustments=adjustments))
+    return config.changed(**{one.name: one.new for one in adjustments})
+
+
 def _as_dataset(entries: Sequence[MedicalDataEntry]) -> Dataset:
     from datasets import Dataset
 
@@ -125,7 +150,7 @@ def _metadata(job: Job, config: QLoRAConfig, metrics: dict[str, float]) -> Train
     return TrainingMetadata(
         model_name=config.model_name,
         dataset_info=job.spec.dataset,
-        training_config=job.spec.config,
+        training_config=config.to_dict(),
         training_metrics=metrics,
         timestamp=datetime.now(UTC),
     )

@@ -8,10 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from medqlora.colab.resources import ColabResourceDetector
+from medqlora.config.lora import LoRAParameterOptimizer
 from medqlora.config.presets import suited_to_card, suited_to_size
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.config.quantization import QuantizationManager
 from medqlora.domain.resources import Choice, EnvironmentConfig
-from medqlora.models.catalog import CATALOG, CatalogEntry, check_id, entry_for
+from medqlora.models import catalog
+from medqlora.models.catalog import CatalogEntry, check_id
 from medqlora.persistence.workspace import Workspace
 
 
@@ -44,26 +47,27 @@ class ConfigurationService:
 
     def models(self) -> tuple[CatalogEntry, ...]:
         """The base models that are known by name."""
-        return CATALOG
+        return catalog.CATALOG
 
-    def defaults(self, model_name: str = EMBEDDED_MODEL) -> Suggestion:
-        """Settings that suit a model and this machine."""
+    def defaults(
+        self, model_name: str = EMBEDDED_MODEL, *, num_train: int | None = None
+    ) -> Suggestion:
+        """Settings that suit a model, this machine and the number of training entries.
+
+        Args:
+            model_name: The base model.
+            num_train: Training entries, or None while there is no dataset.
+
+        Raises:
+            ConfigError: `num_train` is below 1.
+        """
         config = QLoRAConfig(model_name)
         choices = list(self._environment.choices)
-        entry = entry_for(model_name)
+        entry = catalog.entry_for(model_name)
         if entry:
-            preset = suited_to_size(entry.billion_parameters)
-            config = config.changed(
-                rank=preset.rank,
-                alpha=2 * preset.rank,
-                learning_rate=preset.learning_rate,
-                num_train_epochs=preset.num_train_epochs,
-            )
-            choices.append(
-                Choice(
-                    name="learning_rate", value=f"{preset.learning_rate:g}", reason=preset.reason
-                )
-            )
+            sized = self._suited_to_size(config, entry.billion_parameters, num_train)
+            config = sized.config
+            choices += sized.choices
         gpu = self._environment.gpu
         changes = suited_to_card(config, gpu)
         if gpu:
@@ -98,6 +102,30 @@ class ConfigurationService:
             ConfigError: A setting is unknown or not allowed.
         """
         return QLoRAConfig.from_dict(values)
+
+    def _suited_to_size(
+        self, config: QLoRAConfig, billion: float, num_train: int | None
+    ) -> Suggestion:
+        preset = suited_to_size(billion)
+        lora = LoRAParameterOptimizer().suggest(billion, num_train=num_train)
+        stored = QuantizationManager(self._environment.gpu).choose(billion)
+        return Suggestion(
+            config=config.changed(
+                rank=lora.rank,
+                alpha=lora.alpha,
+                quantization=stored.quantization,
+                double_quantization=stored.double_quantization,
+                learning_rate=preset.learning_rate,
+                num_train_epochs=preset.num_train_epochs,
+            ),
+            choices=(
+                *lora.choices,
+                *stored.choices,
+                Choice(
+                    name="learning_rate", value=f"{preset.learning_rate:g}", reason=preset.reason
+                ),
+            ),
+        )
 
     @cached_property
     def _environment(self) -> EnvironmentConfig:

@@ -26,6 +26,7 @@ class RunEventCallback(TrainerCallback):
         metrics: Gets the numbers.
         checkpoints: Makes what the trainer saved a whole checkpoint, or None where none are kept.
         should_stop: Asked after each optimizer step.
+        should_save: Asked after each optimizer step; True saves a checkpoint beyond the schedule.
     """
 
     def __init__(
@@ -35,11 +36,13 @@ class RunEventCallback(TrainerCallback):
         metrics: TrainingMetricsLogger,
         checkpoints: CheckpointManager | None,
         should_stop: Callable[[], bool],
+        should_save: Callable[[], bool],
     ) -> None:
         self._sink = sink
         self._metrics = metrics
         self._checkpoints = checkpoints
         self._should_stop = should_stop
+        self._should_save = should_save
         self._go_on: Callable[[], None] | None = None
         self._measured_batches = 0
         self._said_at = 0.0
@@ -61,6 +64,8 @@ class RunEventCallback(TrainerCallback):
             control.should_save = self._checkpoints is not None
             control.should_evaluate = False
             control.should_training_stop = True
+        elif self._should_save() and self._checkpoints:
+            control.should_save = True
         if control.should_save and self._checkpoints:
             self._checkpoints.check_space()
 

@@ -1,6 +1,7 @@
-"""MemoryMonitor samples memory while something runs.
+"""MemoryMonitor samples memory while something runs, and warns once before it is exhausted.
 
-It does not decide whether memory is low; `recovery` does.
+Between two samples memory may rise and fall unseen, so a warning can come too late. What is done
+about memory that ran out is for `recovery` to decide.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-from medqlora.domain.events import Event, MemorySampled
+from medqlora.domain.events import Event, MemorySampled, RunWarned
 from medqlora.domain.resources import MemoryStats
-from medqlora.models.memory_reading import read_memory
+from medqlora.models.memory_reading import read_memory, read_memory_in_use
+
+WARN_AT_SHARE = 0.92
 
 _log = logging.getLogger(__name__)
 
@@ -22,13 +25,24 @@ class MemoryMonitor:
     """Reports memory from a thread of its own, between entering and leaving it.
 
     Args:
-        sink: Gets a `MemorySampled` each time.
+        sink: Gets a `MemorySampled` each time, and a `RunWarned` once memory is nearly full.
         interval_seconds: Time between reports.
+        warn_at_share: Share of the memory in use, 0 to 1, at which it warns and asks for a
+            checkpoint.
     """
 
-    def __init__(self, sink: Callable[[Event], object], *, interval_seconds: float = 1.0) -> None:
+    def __init__(
+        self,
+        sink: Callable[[Event], object],
+        *,
+        interval_seconds: float = 1.0,
+        warn_at_share: float = WARN_AT_SHARE,
+    ) -> None:
         self._sink = sink
         self._interval_seconds = interval_seconds
+        self._warn_at_share = warn_at_share
+        self._has_warned = False
+        self._wants_checkpoint = threading.Event()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory-monitor", daemon=True)
 
@@ -50,6 +64,12 @@ class MemoryMonitor:
         """Memory at this moment."""
         return read_memory()
 
+    def take_save_request(self) -> bool:
+        """Whether a checkpoint should be saved now; True once, after memory crossed the limit."""
+        is_wanted = self._wants_checkpoint.is_set()
+        self._wants_checkpoint.clear()
+        return is_wanted
+
     def _run(self) -> None:
         while not self._is_over.is_set():
             self._tick()
@@ -67,6 +87,21 @@ class MemoryMonitor:
                     reserved_gib=stats.reserved_gib,
                 )
             )
+            self._warn_if_nearly_full()
         except Exception as error:
             # A driver that hiccups must not end a training run; the next tick tries again.
             _log.warning("A memory sample failed: %s", type(error).__name__)
+
+    def _warn_if_nearly_full(self) -> None:
+        share = read_memory_in_use()
+        if self._has_warned or share < self._warn_at_share:
+            return
+        self._has_warned = True
+        self._wants_checkpoint.set()
+        self._sink(
+            RunWarned(
+                message=f"Memory is nearly full: {share:.0%} is in use.",
+                hint="A training run saves a checkpoint now. If it ends, resume it; to need less, "
+                "choose a smaller batch or a shorter longest entry on Configure.",
+            )
+        )

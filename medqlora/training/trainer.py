@@ -57,6 +57,7 @@ class QLoRATrainer:
         resume_from: Checkpoint folder to go on from.
         sink: Gets the events.
         should_stop: Asked after each step; True ends training after saving a checkpoint.
+        should_save: Asked after each step; True saves a checkpoint beyond the schedule.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class QLoRATrainer:
         resume_from: Path | None = None,
         sink: Callable[[Event], object] = _ignored,
         should_stop: Callable[[], bool] = _never,
+        should_save: Callable[[], bool] = _never,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
@@ -83,6 +85,7 @@ class QLoRATrainer:
         self._resume_from = resume_from
         self._sink = sink
         self._should_stop = should_stop
+        self._should_save = should_save
         self._begun_at: float | None = None
         self._last_step: StepLogged | None = None
 
@@ -107,6 +110,7 @@ class QLoRATrainer:
             metrics=metrics,
             checkpoints=self._checkpoints,
             should_stop=self._should_stop,
+            should_save=self._should_save,
         )
         if self._checkpoints:
             self._checkpoints.prepare()

@@ -1,0 +1,148 @@
+"""SessionManager: how long a Colab session may last, what is left of it, and how to come back.
+
+The limits are data, as Colab's FAQ states them; Colab may end a session earlier and does not say
+when, so what is left is an upper bound. Nothing here keeps a session alive, which Colab's terms do
+not allow, or saves anything: checkpoints are the run's work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+from medqlora.domain.recovery import ReconnectionGuide
+from medqlora.errors import SessionError
+from medqlora.recovery import ErrorRecoveryManager
+
+WARN_SECONDS = 30 * 60.0
+"""With less than this left, a long run should not be started."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionLimit:
+    """What a plan of Colab allows.
+
+    Attributes:
+        plan: Its name, as `SessionManager` takes it.
+        most_hours: Longest life of a machine, in hours.
+        idle_minutes: Time without a running cell after which it is usually taken away.
+        note: One sentence for the user.
+    """
+
+    plan: str
+    most_hours: float
+    idle_minutes: float
+    note: str
+
+
+LIMITS: dict[str, SessionLimit] = {
+    limit.plan: limit
+    for limit in (
+        SessionLimit(
+            plan="free",
+            most_hours=12.0,
+            idle_minutes=90.0,
+            note="Free machines end after at most 12 hours, earlier when they are in demand.",
+        ),
+        SessionLimit(
+            plan="pro",
+            most_hours=12.0,
+            idle_minutes=90.0,
+            note="Pro machines end after at most 12 hours, or when the compute units are used up.",
+        ),
+        SessionLimit(
+            plan="pro_plus",
+            most_hours=24.0,
+            idle_minutes=90.0,
+            note="Pro+ machines end after at most 24 hours while compute units last.",
+        ),
+    )
+}
+"""Source: https://research.google.com/colaboratory/faq.html; Colab publishes no idle time, the 90
+minutes are what users see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionTime:
+    """What is left of a session.
+
+    Attributes:
+        seconds_left: Upper bound of the time left, 0 when it should be over already.
+        is_short: Whether a long run should not be started.
+        message: The same in words.
+    """
+
+    seconds_left: float
+    is_short: bool
+    message: str
+
+
+class SessionManager:
+    """The session of this machine.
+
+    Args:
+        plan: A name of `LIMITS`.
+        is_colab: Whether this is a Colab machine; found out when not given.
+        started_at: When the machine started, in seconds since 1970; read from its first process
+            when not given.
+        clock: Now, in seconds since 1970.
+
+    Raises:
+        SessionError: There is no such plan.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: str = "free",
+        is_colab: bool | None = None,
+        started_at: float | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if plan not in LIMITS:
+            raise SessionError(
+                f"There is no Colab plan called {plan!r}.",
+                hint=f"Choose one of: {', '.join(LIMITS)}.",
+            )
+        self.limit = LIMITS[plan]
+        self._is_colab = _is_colab() if is_colab is None else is_colab
+        self._started_at = psutil.Process(1).create_time() if started_at is None else started_at
+        self._clock = clock
+
+    def time_left(self) -> SessionTime | None:
+        """How long the session may still last; None on a machine that is not Colab's."""
+        if not self._is_colab:
+            return None
+        left = max(self._started_at + self.limit.most_hours * 3600 - self._clock(), 0.0)
+        hours, minutes = divmod(int(left // 60), 60)
+        is_short = left < WARN_SECONDS
+        advice = "Save your work and start a new session before a long run. " if is_short else ""
+        return SessionTime(
+            seconds_left=left,
+            is_short=is_short,
+            message=f"At most {hours} h {minutes} min are left. {advice}{self.limit.note}",
+        )
+
+    def reconnection_guide(self) -> ReconnectionGuide:
+        """How to go on after the session was lost; away from Colab, after the server stopped."""
+        if self._is_colab:
+            return ErrorRecoveryManager().handle_session_disconnect()
+        return ReconnectionGuide(
+            message="Runs go on when the page or the server is closed; nothing was lost.",
+            steps=(
+                "Start the app with the same workspace folder.",
+                "Open the Train tab; a run that is still going on is shown there.",
+                "Choose a run that was interrupted and press Resume.",
+            ),
+        )
+
+
+def _is_colab() -> bool:
+    return (
+        importlib.util.find_spec("google") is not None
+        and importlib.util.find_spec("google.colab") is not None
+    )

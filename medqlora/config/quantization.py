@@ -1,0 +1,170 @@
+"""QuantizationManager: how a base model is stored, by its size and the card, with reasons.
+
+A table of rules; the first one that applies is taken. It does not load or quantise anything:
+`QLoRAConfig.configure_quantization` turns the choice into what transformers takes. How much a whole
+run needs is `models.memory_forecast`'s work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from medqlora.domain.resources import Choice, GPUInfo
+from medqlora.errors import ConfigError
+
+if TYPE_CHECKING:
+    from medqlora.config.qlora import QLoRAConfig
+
+_GIB = 2**30
+
+BITS_PER_WEIGHT = {"nf4": 4.0, "fp4": 4.0, "none": 16.0}
+SCALE_BITS = {True: 0.127, False: 0.5}
+"""Bits a weight for the scales of blocks of 64, with and without double quantisation.
+
+Source: Dettmers et al. 2023, QLoRA, section 3.
+"""
+
+SMALL_SHARE_OF_CARD = 1 / 8
+LARGEST_SHARE_OF_CARD = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationPlan:
+    """How a base model is stored.
+
+    Attributes:
+        quantization: `nf4`, `fp4` or `none`, as `QLoRAConfig` takes it.
+        double_quantization: Whether the scales are stored in 8 bits too.
+        weights_gib: What the stored weights take.
+        choices: What was chosen and why, for the user to read.
+    """
+
+    quantization: str
+    double_quantization: bool
+    weights_gib: float
+    choices: tuple[Choice, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantizationRule:
+    """One row of the table.
+
+    Attributes:
+        applies: Told the share of the card that the 4-bit weights take, or None without a card.
+        quantization: The type.
+        double_quantization: Whether the scales are stored in 8 bits too.
+        reason: Why, one sentence for the user.
+    """
+
+    applies: Callable[[float | None], bool]
+    quantization: str
+    double_quantization: bool
+    reason: str
+
+
+RULES: tuple[QuantizationRule, ...] = (
+    QuantizationRule(
+        applies=lambda share: share is None,
+        quantization="nf4",
+        double_quantization=True,
+        reason="Without a GPU the model shares the RAM with everything else.",
+    ),
+    QuantizationRule(
+        applies=lambda share: share is not None and share <= SMALL_SHARE_OF_CARD,
+        quantization="nf4",
+        double_quantization=False,
+        reason="The weights take little of the card, so their scales are kept exact.",
+    ),
+    QuantizationRule(
+        applies=lambda share: True,
+        quantization="nf4",
+        double_quantization=True,
+        reason="The weights take much of the card; smaller scales leave more for training.",
+    ),
+)
+
+
+class QuantizationManager:
+    """Chooses the quantisation.
+
+    Args:
+        gpu: The card, or None for a machine without one.
+    """
+
+    def __init__(self, gpu: GPUInfo | None = None) -> None:
+        self._gpu = gpu
+
+    def choose(self, billion_parameters: float) -> QuantizationPlan:
+        """How a model of that many billion parameters is stored on this machine.
+
+        Raises:
+            ConfigError: The size is not a positive number.
+        """
+        if not billion_parameters > 0:
+            raise ConfigError(
+                f"billion_parameters must be above 0, got {billion_parameters}.",
+                hint="Give the model's size in billions, such as 8 for Llama 3.1 8B.",
+            )
+        smallest = weights_gib(billion_parameters, quantization="nf4", double_quantization=True)
+        share = smallest / self._gpu.total_gib if self._gpu else None
+        rule = next(one for one in RULES if one.applies(share))
+        taken = weights_gib(
+            billion_parameters,
+            quantization=rule.quantization,
+            double_quantization=rule.double_quantization,
+        )
+        return QuantizationPlan(
+            quantization=rule.quantization,
+            double_quantization=rule.double_quantization,
+            weights_gib=taken,
+            choices=(
+                Choice(
+                    name="quantization",
+                    value=rule.quantization,
+                    reason=f"{billion_parameters:g} billion weights take {taken:.1f} GiB in 4 bits "
+                    f"instead of {_full_gib(billion_parameters):.1f} GiB; nf4 suits the way that "
+                    "weights are distributed.",
+                ),
+                Choice(
+                    name="double_quantization",
+                    value="on" if rule.double_quantization else "off",
+                    reason=rule.reason,
+                ),
+            ),
+        )
+
+    def apply(self, config: QLoRAConfig, billion_parameters: float) -> QLoRAConfig:
+        """A copy of `config` with what `choose` says."""
+        plan = self.choose(billion_parameters)
+        return config.changed(
+            quantization=plan.quantization, double_quantization=plan.double_quantization
+        )
+
+    def fits(self, billion_parameters: float) -> bool:
+        """Whether the 4-bit weights alone fit the card; True without one."""
+        if self._gpu is None:
+            return True
+        taken = self.choose(billion_parameters).weights_gib
+        return taken <= LARGEST_SHARE_OF_CARD * self._gpu.total_gib
+
+
+def weights_gib(
+    billion_parameters: float, *, quantization: str, double_quantization: bool
+) -> float:
+    """GiB that stored weights take, every weight quantised.
+
+    Args:
+        billion_parameters: Size in billions of parameters.
+        quantization: `nf4`, `fp4` or `none`.
+        double_quantization: Whether the scales are stored in 8 bits too.
+    """
+    bits = BITS_PER_WEIGHT[quantization]
+    if quantization != "none":
+        bits += SCALE_BITS[double_quantization]
+    return billion_parameters * 1e9 * bits / 8 / _GIB
+
+
+def _full_gib(billion_parameters: float) -> float:
+    return weights_gib(billion_parameters, quantization="none", double_quantization=False)

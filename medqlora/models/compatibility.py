@@ -1,0 +1,254 @@
+"""ModelCompatibilityChecker: whether a model can be trained here, said before it is loaded.
+
+It reads configuration files only, never weights, and so cannot see damaged ones. Memory is a
+simple estimate (`models.memory_forecast`). Whether an adapter fits is judged by the base model's
+name that stands beside it, not by shapes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.domain.resources import GPUInfo
+from medqlora.errors import ModelError, PersistenceError
+from medqlora.models import catalog, embedded
+from medqlora.models.memory_forecast import (
+    LIBRARIES_GIB,
+    ModelShape,
+    forecast,
+    shape_of,
+    typical_shape,
+)
+from medqlora.models.memory_reading import detect_gpu
+
+_GIB = 2**30
+_LARGEST_SHARD_GIB = 5.0
+
+CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
+"""How transformers names the classes of models that continue a text."""
+
+CONFIG = "config.json"
+ADAPTER_CONFIG = "adapter_config.json"
+ADAPTER_METADATA = "metadata.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompatibilityReport:
+    """What checking found.
+
+    Attributes:
+        name: What was checked.
+        is_compatible: Whether it can be used here.
+        problems: Why not, plain sentences.
+        remarks: What else to know.
+        needed_gib: Memory that the smallest run would take, None where it cannot be told.
+        available_gib: Memory there is for it.
+        alternatives: Models of the catalogue that fit, the largest first.
+    """
+
+    name: str
+    is_compatible: bool
+    problems: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
+    needed_gib: float | None = None
+    available_gib: float | None = None
+    alternatives: tuple[str, ...] = ()
+
+    def require(self) -> None:
+        """Goes on only with a model that can be used.
+
+        Raises:
+            ModelError: It cannot be.
+        """
+        if self.is_compatible:
+            return
+        others = " or ".join(self.alternatives[:2])
+        hint = f"Choose {others} instead." if others else "Choose the base model it belongs to."
+        raise ModelError(" ".join(self.problems), hint=hint)
+
+
+class ModelCompatibilityChecker:
+    """Checks models and adapters against this machine.
+
+    Args:
+        gpu: The card; looked for when neither this nor `available_ram_gib` is given.
+        available_ram_gib: RAM that is free, measured when not given.
+    """
+
+    def __init__(
+        self, *, gpu: GPUInfo | None = None, available_ram_gib: float | None = None
+    ) -> None:
+        self._gpu = detect_gpu() if gpu is None and available_ram_gib is None else gpu
+        self._ram_gib = (
+            psutil.virtual_memory().available / _GIB
+            if available_ram_gib is None
+            else available_ram_gib
+        )
+
+    def check(
+        self, model: str | Path | Mapping[str, Any], *, config: QLoRAConfig | None = None
+    ) -> CompatibilityReport:
+        """Whether a model can be trained on this machine.
+
+        Args:
+            model: Its `config.json` as a mapping, a folder, or a name of the catalogue; of a hub id
+                that is neither, nothing can be told before it is fetched.
+            config: The settings; the defaults when not given.
+        """
+        name, about, folder = _described(model)
+        settings = config or QLoRAConfig(EMBEDDED_MODEL)
+        problems = [*_not_causal(name, about)] if about is not None else []
+        remarks = [*_without_template(name, folder)]
+        shape = shape_of(about) if about is not None else _catalogued(name)
+        needed = available = None
+        if shape is None:
+            remarks.append(f"How much memory {name} needs cannot be told before it is loaded.")
+        else:
+            needed, available = self._needed(shape, settings), self._available()
+            problems += self._too_large(name, shape, needed)
+        return CompatibilityReport(
+            name=name,
+            is_compatible=not problems,
+            problems=tuple(problems),
+            remarks=tuple(remarks),
+            needed_gib=needed,
+            available_gib=available,
+            alternatives=self.alternatives(settings, without=name) if problems else (),
+        )
+
+    def alternatives(self, config: QLoRAConfig, *, without: str = "") -> tuple[str, ...]:
+        """Models of the catalogue that fit this machine, the largest first."""
+        fitting = [
+            one
+            for one in catalog.CATALOG
+            if one.name != without
+            and (self._gpu is not None or not one.needs_gpu)
+            and self._needed(typical_shape(one.billion_parameters), config) <= self._available()
+        ]
+        return tuple(
+            one.name for one in sorted(fitting, key=lambda o: o.billion_parameters, reverse=True)
+        )
+
+    def verify_compatibility(self, adapter_path: str, base_model: str) -> bool:
+        """Whether the adapter in that folder belongs to `base_model`.
+
+        Raises:
+            PersistenceError: The folder holds no adapter.
+        """
+        return self.compatibility_report(adapter_path, base_model).is_compatible
+
+    def compatibility_report(self, adapter_path: str, base_model: str) -> CompatibilityReport:
+        """Whether an adapter belongs to a base model, and why not.
+
+        Raises:
+            PersistenceError: The folder holds no adapter.
+        """
+        return compatibility_report(adapter_path, base_model)
+
+    def _needed(self, shape: ModelShape, config: QLoRAConfig) -> float:
+        smallest = config.changed(per_device_train_batch_size=1)
+        return forecast(shape, smallest).total_gib
+
+    def _available(self) -> float:
+        return self._gpu.total_gib if self._gpu else self._ram_gib
+
+    def _too_large(self, name: str, shape: ModelShape, needed: float) -> list[str]:
+        size = f"{name} ({shape.billion_parameters:.2g} billion parameters)"
+        if needed > self._available():
+            what = f"GPU memory of {self._gpu.name}" if self._gpu else "free memory (RAM)"
+            return [
+                f"{size} needs about {needed:.1f} GiB even with a batch of one, and this machine "
+                f"has {self._available():.1f} GiB of {what}."
+            ]
+        # Weights pass through RAM on their way to the card, one file at a time.
+        in_passing = LIBRARIES_GIB + min(2 * shape.billion_parameters, _LARGEST_SHARD_GIB)
+        if self._gpu and in_passing > self._ram_gib:
+            return [
+                f"Loading {size} needs about {in_passing:.1f} GiB of RAM, and {self._ram_gib:.1f} "
+                "GiB are free."
+            ]
+        return []
+
+
+def compatibility_report(adapter_path: str, base_model: str) -> CompatibilityReport:
+    """See `ModelCompatibilityChecker.compatibility_report`; needs no look at the machine."""
+    trained_on = _base_of(Path(adapter_path))
+    fits = trained_on == base_model
+    return CompatibilityReport(
+        name=Path(adapter_path).name,
+        is_compatible=fits,
+        problems=()
+        if fits
+        else (f"This adapter was trained on {trained_on} and does not fit {base_model}.",),
+        alternatives=() if fits else (trained_on,),
+    )
+
+
+def _described(
+    model: str | Path | Mapping[str, Any],
+) -> tuple[str, Mapping[str, Any] | None, Path | None]:
+    """Name, configuration and folder of a model, as far as each is there."""
+    if isinstance(model, Mapping):
+        return str(model.get("_name_or_path") or "This model"), model, None
+    folder = Path(model)
+    if not folder.is_dir():
+        return str(model), None, None
+    name = EMBEDDED_MODEL if folder.name == embedded.FOLDER_NAME else folder.name
+    try:
+        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"The model {name} could not be loaded: its {CONFIG} is missing or damaged.",
+            hint=f"Fetch the model again, or choose {EMBEDDED_MODEL}.",
+        ) from error
+    return name, about, folder
+
+
+def _not_causal(name: str, about: Mapping[str, Any]) -> list[str]:
+    kinds = [str(one) for one in about.get("architectures") or ()]
+    if not kinds or any(one.endswith(CAUSAL_ENDINGS) for one in kinds):
+        return []
+    return [f"{name} is a {kinds[0]}, which does not continue text and cannot answer questions."]
+
+
+def _without_template(name: str, folder: Path | None) -> list[str]:
+    if folder is None or (folder / "chat_template.jinja").is_file():
+        return []
+    try:
+        about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        about = {}
+    if about.get("chat_template"):
+        return []
+    return [
+        f"{name} has no chat template, so it cannot be trained on questions and answers; "
+        "instruction-tuned models have one."
+    ]
+
+
+def _catalogued(name: str) -> ModelShape | None:
+    entry = catalog.entry_for(name)
+    return typical_shape(entry.billion_parameters) if entry else None
+
+
+def _base_of(adapter: Path) -> str:
+    """Name of the base model that an adapter was trained on."""
+    try:
+        about = json.loads((adapter / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        metadata = adapter / ADAPTER_METADATA
+        if metadata.is_file():
+            return str(json.loads(metadata.read_text(encoding="utf-8"))["model_name"])
+        base = str(about["base_model_name_or_path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PersistenceError(
+            f"{adapter.name} holds no adapter that can be read.",
+            hint="Choose the adapter folder of a finished run.",
+        ) from error
+    return EMBEDDED_MODEL if Path(base).name == embedded.FOLDER_NAME else base
