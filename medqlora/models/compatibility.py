@@ -34,6 +34,9 @@ _LARGEST_SHARD_GIB = 5.0
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
 """How transformers names the classes of models that continue a text."""
 
+SHORT_ENTRY = 256
+"""Tokens of the entries with which a model has to fit at least."""
+
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_METADATA = "metadata.json"
@@ -70,7 +73,7 @@ class CompatibilityReport:
         if self.is_compatible:
             return
         others = " or ".join(self.alternatives[:2])
-        hint = f"Choose {others} instead." if others else "Choose the base model it belongs to."
+        hint = f"Choose {others} instead." if others else "Use a machine with more memory."
         raise ModelError(" ".join(self.problems), hint=hint)
 
 
@@ -153,7 +156,10 @@ class ModelCompatibilityChecker:
         return compatibility_report(adapter_path, base_model)
 
     def _needed(self, shape: ModelShape, config: QLoRAConfig) -> float:
-        smallest = config.changed(per_device_train_batch_size=1)
+        # Entries may be far shorter than the longest allowed: refuse only what cannot fit at all.
+        smallest = config.changed(
+            per_device_train_batch_size=1, max_seq_length=min(config.max_seq_length, SHORT_ENTRY)
+        )
         return forecast(shape, smallest).total_gib
 
     def _available(self) -> float:
@@ -164,8 +170,8 @@ class ModelCompatibilityChecker:
         if needed > self._available():
             what = f"GPU memory of {self._gpu.name}" if self._gpu else "free memory (RAM)"
             return [
-                f"{size} needs about {needed:.1f} GiB even with a batch of one, and this machine "
-                f"has {self._available():.1f} GiB of {what}."
+                f"{size} needs about {needed:.1f} GiB even with a batch of one and short "
+                f"entries, and this machine has {self._available():.1f} GiB of {what}."
             ]
         # Weights pass through RAM on their way to the card, one file at a time.
         in_passing = LIBRARIES_GIB + min(2 * shape.billion_parameters, _LARGEST_SHARD_GIB)
