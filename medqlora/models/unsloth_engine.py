@@ -29,7 +29,14 @@ import torch
 import trl
 from peft import PeftModel
 from safetensors import SafetensorError
-from transformers import AutoConfig
+from transformers import (
+    AutoConfig,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
 
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import ModelError
@@ -99,6 +106,13 @@ class UnslothEngine(TransformersEngine):
         keep_adapter_in_float32(adapted)
         return adapted
 
+    def make_trainer(self, *, arguments: Any, callbacks: Any, **others: Any) -> Trainer:
+        """See the protocol."""
+        arguments.include_num_input_tokens_seen = "non_padding"
+        return super().make_trainer(
+            arguments=arguments, callbacks=[_TokenCount(), *callbacks], **others
+        )
+
     def load_adapter(self, model: Any, adapter_dir: Path) -> PeftModel:
         """See the protocol; on a GPU `engine_choice.asking_engine` asks instead.
 
@@ -112,6 +126,31 @@ class UnslothEngine(TransformersEngine):
                 hint="Load the model with the engine transformers to ask it; the adapter fits.",
             )
         return super().load_adapter(model, adapter_dir)
+
+
+class _TokenCount(TrainerCallback):
+    """Adds `num_tokens` to the logs: on a GPU Unsloth's trainer leaves TRL's count out."""
+
+    def __init__(self) -> None:
+        self._before = 0
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """What an earlier attempt saw does not count."""
+        self._before = int(state.num_input_tokens_seen)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """The callbacks after this one get the same dictionary."""
+        if logs is not None:
+            logs.setdefault("num_tokens", int(state.num_input_tokens_seen) - self._before)
 
 
 def _checkpointing(config: QLoRAConfig) -> str | bool:
