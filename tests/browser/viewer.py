@@ -42,6 +42,9 @@ class Viewer:
     def tab(self, name: str) -> None:
         self.page.click(f"#tab-{name}-button")
         expect(self.page.locator(f"#tab-{name}")).to_be_visible()
+        if name == "configure":
+            # The suggested values come with the page's load and would replace what is set earlier.
+            self.see("configure-machine", "Memory")
 
     def text(self, elem_id: str) -> str:
         return self.page.inner_text(f"#{elem_id}")
