@@ -249,7 +249,9 @@ def test_progress_in_a_terminal_rewrites_one_line(tmp_path: Path) -> None:
 
 def test_interrupt_ends_pip_as_well(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib\n"
+        "import signal, sys, pathlib\n"
+        # A background job of a shell inherits an interrupt that is ignored; a terminal does not.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from medqlora.colab.pip_process import InstallProgress, run_pip\n"
         "progress = InstallProgress(sys.stdout, names=['x'], site=pathlib.Path('.'))\n"
         "arguments = ['download', '--index-url', sys.argv[1], 'x']\n"

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -141,6 +142,15 @@ def test_running_the_cell_again_replaces_the_page(workspace: Workspace) -> None:
     assert not page.answers(port)
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """A kernel hears interrupts; a background job of a shell inherits that they are ignored."""
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_interrupted_cell_keeps_a_checkpoint_and_resume_goes_on(
     tiny_workspace: Workspace, qa_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
