@@ -2,7 +2,8 @@
 
     MedQLoRAError(message, *, hint)
     ├── DataError                    a file or a row that cannot be used
-    │   └── MappingNeededError       columns whose meaning only the user can tell
+    │   ├── MappingNeededError       columns whose meaning only the user can tell
+    │   └── PhiDecisionNeededError   what may be PHI, and only the user can say what to do with it
     ├── ConfigError                  a setting outside its range, or settings that contradict
     ├── ModelError                   a model or an adapter that cannot be loaded
     ├── TrainingError                a run that could not go on
@@ -73,6 +74,24 @@ class MappingNeededError(DataError):
     def __init__(self, message: str, *, hint: str, columns: tuple[str, ...]) -> None:
         super().__init__(message, hint=hint)
         self.columns = columns
+
+
+class PhiDecisionNeededError(DataError):
+    """The PHI screen found something and was not told what to do with it.
+
+    Args:
+        message: How many rows it concerns.
+        hint: How to say what to do.
+        spans_by_kind: Findings by kind.
+    """
+
+    code = "phi_decision_needed"
+
+    def __init__(
+        self, message: str, *, hint: str, spans_by_kind: Mapping[str, int] | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.spans_by_kind = spans_by_kind or {}
 
 
 class ConfigError(MedQLoRAError):

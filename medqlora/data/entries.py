@@ -19,7 +19,12 @@ def write_entries(path: Path, entries: Iterable[MedicalDataEntry]) -> None:
         DiskFullError: No space is left.
         StorageUnavailableError: The folder cannot be written.
     """
-    write_text(path, "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in entries))
+    write_text(path, "".join(map(entry_line, entries)))
+
+
+def entry_line(entry: MedicalDataEntry) -> str:
+    """An entry as one line."""
+    return json.dumps(asdict(entry), ensure_ascii=False) + "\n"
 
 
 def iter_entries(path: Path) -> Iterator[MedicalDataEntry]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,31 @@ class _Opened:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class RowStream:
+    """A file whose rows are read while they are asked for.
+
+    Attributes:
+        format: Reader that understood it.
+        encoding: Text encoding that was found, or `binary`.
+        columns: Columns of the file in file order.
+        mapping: How columns become entries.
+        candidates: The rows, valid or not, once.
+    """
+
+    format: str
+    encoding: str
+    columns: tuple[str, ...]
+    mapping: ColumnMapping
+    candidates: Iterator[Candidate]
+    _opened: _Opened
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about the file as a whole; complete once all rows were read."""
+        return (*self._opened.table.warnings, *self._opened.notes)
+
+
 class MedicalDatasetLoader:
     """Reads files of medical questions and answers."""
 
@@ -64,26 +90,37 @@ class MedicalDatasetLoader:
             MappingNeededError: Its columns do not say by themselves what they mean.
         """
         validator = DataValidator()
-        with open_tables(path) as tables:
-            opened = _settled(path, tables, mapping)
+        with self.stream(path, mapping) as stream:
             entries = tuple(
                 one.entry
-                for one in _bounded(path, candidates(opened.table.rows, opened.mapping))
+                for one in stream.candidates
                 if validator.check(one) and one.entry is not None
             )
-        validation = validator.result()
-        if validation.counts.corrupted == validation.counts.rows:
-            raise _unreadable(path, validator.first_problem)
+        require_readable(path, validator)
         return ReadResult(
             name=path.name,
-            format=opened.table.format,
-            encoding=opened.table.encoding,
-            columns=opened.columns,
-            mapping=opened.mapping,
+            format=stream.format,
+            encoding=stream.encoding,
+            columns=stream.columns,
+            mapping=stream.mapping,
             entries=entries,
-            validation=validation,
-            warnings=(*opened.table.warnings, *opened.notes),
+            validation=validator.result(),
+            warnings=stream.warnings,
         )
+
+    @contextmanager
+    def stream(self, path: Path, mapping: ColumnMapping | None = None) -> Iterator[RowStream]:
+        """The rows of a file, one at a time, while the context is open; see `read`."""
+        with open_tables(path) as tables:
+            opened = _settled(path, tables, mapping)
+            yield RowStream(
+                format=opened.table.format,
+                encoding=opened.table.encoding,
+                columns=opened.columns,
+                mapping=opened.mapping,
+                candidates=_bounded(path, candidates(opened.table.rows, opened.mapping)),
+                _opened=opened,
+            )
 
     def load_dataset(self, dataset_path: str) -> Dataset:
         """All rows of a file, the invalid ones too, each column a text.
@@ -131,6 +168,17 @@ class MedicalDatasetLoader:
         validator = DataValidator()
         kept = [index for index, one in enumerate(_candidates_of(dataset)) if validator.check(one)]
         return dataset.select(kept), len(dataset) - len(kept)
+
+
+def require_readable(path: Path, validator: DataValidator) -> None:
+    """Refuses a file of which no row could be read, once all were tried.
+
+    Raises:
+        DataError: None could.
+    """
+    counts = validator.result().counts
+    if counts.corrupted == counts.rows:
+        raise _unreadable(path, validator.first_problem)
 
 
 def _settled(path: Path, tables: Sequence[Table], mapping: ColumnMapping | None) -> _Opened:

@@ -7,7 +7,7 @@ not load tokenizers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,20 +37,58 @@ class EncodedEntry:
         """Tokens that are learned."""
         return sum(label != IGNORED_LABEL for label in self.labels)
 
+    def cut_to(self, max_seq_length: int) -> EncodedEntry:
+        """The first `max_seq_length` tokens of it."""
+        return EncodedEntry(
+            input_ids=self.input_ids[:max_seq_length],
+            labels=self.labels[:max_seq_length],
+            num_cut=self.num_cut + max(len(self.input_ids) - max_seq_length, 0),
+        )
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodedDataset:
-    """Entries ready for training, and what was lost on the way.
+
+class EncodedRows:
+    """Entries ready for training, made one at a time, and what was lost on the way.
+
+    Going through it gives a mapping with `input_ids` and `labels` for every entry that has an
+    answer token left; the counts are complete once all were gone through.
 
     Attributes:
-        rows: One mapping with `input_ids` and `labels` an entry.
+        num_entries: Entries so far.
         num_shortened: Entries whose answer was cut.
-        num_left_out: Entries of which no answer token was left, and which are not in `rows`.
+        num_left_out: Entries of which no answer token was left, and which are not given.
     """
 
-    rows: tuple[dict[str, list[int]], ...]
-    num_shortened: int
-    num_left_out: int
+    def __init__(self, tokenizer: MedicalTokenizer, entries: Iterable[MedicalDataEntry]) -> None:
+        self._tokenizer = tokenizer
+        self._entries = entries
+        self.num_entries = self.num_shortened = self.num_left_out = 0
+
+    def __iter__(self) -> Iterator[dict[str, list[int]]]:
+        for entry in self._entries:
+            encoded = self._tokenizer.encode(entry)
+            self.num_entries += 1
+            if not encoded.num_trained:
+                self.num_left_out += 1
+                continue
+            self.num_shortened += encoded.num_cut > 0
+            yield {"input_ids": list(encoded.input_ids), "labels": list(encoded.labels)}
+
+    def require_some(self) -> None:
+        """Refuses when nothing is left to learn from, once all were gone through.
+
+        Raises:
+            DataError: No entry has an answer token left.
+        """
+        if self.num_left_out == self.num_entries:
+            raise nothing_to_learn(self._tokenizer.max_seq_length)
+
+
+def nothing_to_learn(max_seq_length: int) -> DataError:
+    """The refusal of a length that leaves no answer token of any entry."""
+    return DataError(
+        f"With {max_seq_length} tokens an entry, no answer is left to learn from.",
+        hint="Raise the longest entry (max_seq_length) on Configure.",
+    )
 
 
 def user_message(entry: MedicalDataEntry) -> str:
@@ -65,6 +103,9 @@ class MedicalTokenizer:
         tokenizer: A transformers tokenizer with a chat template.
         max_seq_length: Longest entry in tokens, prompt and answer together.
 
+    Attributes:
+        max_seq_length: As given.
+
     Raises:
         ModelError: The tokenizer has no chat template.
     """
@@ -76,14 +117,18 @@ class MedicalTokenizer:
                 hint="Choose an instruction-tuned model; their names often end in Instruct or it.",
             )
         self._tokenizer = tokenizer
-        self._max_seq_length = max_seq_length
+        self.max_seq_length = max_seq_length
 
     def encode(self, entry: MedicalDataEntry) -> EncodedEntry:
-        """The entry's token ids and labels.
+        """The entry's token ids and labels, cut to the longest entry.
 
         Raises:
             ModelError: The chat template rewrites the prompt once an answer follows.
         """
+        return self.encode_whole(entry).cut_to(self.max_seq_length)
+
+    def encode_whole(self, entry: MedicalDataEntry) -> EncodedEntry:
+        """The entry's token ids and labels, however long; see `encode` for the error."""
         question = [{"role": "user", "content": user_message(entry)}]
         answer = {"role": "assistant", "content": entry.answer}
         prompt_ids = self._ids(question, add_generation_prompt=True)
@@ -95,32 +140,11 @@ class MedicalTokenizer:
             )
         end = self._end_of_answer(input_ids, start=len(prompt_ids))
         labels = [IGNORED_LABEL] * len(prompt_ids) + input_ids[len(prompt_ids) : end]
-        return EncodedEntry(
-            input_ids=tuple(input_ids[:end][: self._max_seq_length]),
-            labels=tuple(labels[: self._max_seq_length]),
-            num_cut=max(end - self._max_seq_length, 0),
-        )
+        return EncodedEntry(input_ids=tuple(input_ids[:end]), labels=tuple(labels), num_cut=0)
 
-    def encode_all(self, entries: Iterable[MedicalDataEntry]) -> EncodedDataset:
-        """All entries that have something left to learn after cutting.
-
-        Raises:
-            DataError: There is none.
-        """
-        encoded = [self.encode(entry) for entry in entries]
-        kept = [one for one in encoded if one.num_trained]
-        if not kept:
-            raise DataError(
-                f"With {self._max_seq_length} tokens an entry, no answer is left to learn from.",
-                hint="Raise the longest entry (max_seq_length) on Configure.",
-            )
-        return EncodedDataset(
-            rows=tuple(
-                {"input_ids": list(one.input_ids), "labels": list(one.labels)} for one in kept
-            ),
-            num_shortened=sum(one.num_cut > 0 for one in kept),
-            num_left_out=len(encoded) - len(kept),
-        )
+    def encode_all(self, entries: Iterable[MedicalDataEntry]) -> EncodedRows:
+        """The entries that have something left to learn after cutting, while they are asked for."""
+        return EncodedRows(self, entries)
 
     def fragmentation_report(self, entries: Iterable[MedicalDataEntry]) -> FragmentationReport:
         """How drug names, units and abbreviations of the entries fragment, and what is cut.

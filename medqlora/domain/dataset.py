@@ -10,6 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from medqlora.domain.phi import ScreeningRecord
+from medqlora.domain.records import (
+    CleaningRecord,
+    Overlap,
+    Provenance,
+    SplitRecord,
+)
+
 Severity = Literal["error", "warning", "info"]
 AnswerBy = Literal["text", "letter", "from_0", "from_1"]
 
@@ -194,6 +202,13 @@ class DatasetCard:
         created_at: UTC time, ISO 8601.
         sha256: Hash of the prepared entries and their split.
         warnings: Sentences about the file as a whole.
+        used_at: When it was last chosen, as `created_at`; empty on old cards.
+        provenance: Where it came from; None on cards older than the PHI screen, as the next four.
+        cleaning: What cleaning did.
+        screening: That it was screened for PHI, and what was done; not to be trained on when None.
+        split: How entries were held out.
+        overlaps: Training entries that ask what the held-out entries or a benchmark ask.
+        licence: What the user noted about licence and permission.
     """
 
     dataset_id: str
@@ -211,3 +226,10 @@ class DatasetCard:
     created_at: str
     sha256: str
     warnings: tuple[str, ...] = ()
+    used_at: str = ""
+    provenance: Provenance | None = None
+    cleaning: CleaningRecord | None = None
+    screening: ScreeningRecord | None = None
+    split: SplitRecord | None = None
+    overlaps: tuple[Overlap, ...] = ()
+    licence: str = ""

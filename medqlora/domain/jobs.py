@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-JobKind = Literal["train", "evaluate"]
+JobKind = Literal["train", "evaluate", "import", "prepare", "measure"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class JobSpec:
         models_dir: Where unpacked base models lie.
         dataset: What is known of the data: name, id, hash, counts.
         adapter_dir: Evaluation: the adapter that is asked beside its base.
-        options: Evaluation: `max_new_tokens`, `limit` and so on.
+        options: What the kind of work needs besides, such as `max_new_tokens`.
         versions: Versions of Python and of the packages that matter, by name.
     """
 

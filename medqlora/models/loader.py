@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,10 @@ from medqlora.persistence.workspace import DEFAULT_ROOT
 if TYPE_CHECKING:
     from peft import PeftModel
     from transformers import PreTrainedModel
+
+
+_TOKENIZER_FILES = ("*.json", "*.jinja", "tokenizer.model", "merges.txt")
+_MODEL_FILES = (*_TOKENIZER_FILES, "*.safetensors")
 
 
 def _silent(phase: str, progress: float) -> None:
@@ -119,8 +123,12 @@ class QuantizedModelLoader:
 
         return read_memory()
 
-    def resolve(self, model_name: str) -> str:
-        """Folder or hub id of a model; the embedded one is unpacked first when it is not yet.
+    def resolve(self, model_name: str, *, needs_weights: bool = True) -> str:
+        """Folder of a model; the embedded one is unpacked first when it is not yet.
+
+        Args:
+            model_name: The model.
+            needs_weights: False fetches only what its tokenizer needs.
 
         Raises:
             ModelError: The name cannot be a model's, or the hub cannot be reached.
@@ -131,9 +139,9 @@ class QuantizedModelLoader:
         entry = catalog.entry_for(model_name)
         if entry and entry.folder:
             return _local(entry)
-        return self._fetched(model_name)
+        return self._fetched(model_name, _MODEL_FILES if needs_weights else _TOKENIZER_FILES)
 
-    def _fetched(self, model_name: str) -> str:
+    def _fetched(self, model_name: str, files: Sequence[str]) -> str:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import (
             GatedRepoError,
@@ -146,7 +154,7 @@ class QuantizedModelLoader:
         try:
             return snapshot_download(
                 model_name,
-                allow_patterns=["*.json", "*.safetensors", "*.jinja", "tokenizer.model"],
+                allow_patterns=list(files),
                 token=os.environ.get("HF_TOKEN") or None,
             )
         except LocalEntryNotFoundError as error:

@@ -14,12 +14,13 @@ from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, Trainer, TrainerCallback, set_seed
+from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, set_seed
 from trl import SFTConfig, SFTTrainer
 
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import ModelError
 from medqlora.models.engine import LoadedModel
+from medqlora.models.tokenizers import load_tokenizer
 
 
 class TransformersEngine:
@@ -42,7 +43,6 @@ class TransformersEngine:
             options["device_map"] = {"": torch.cuda.current_device()}
         try:
             model = AutoModelForCausalLM.from_pretrained(source, **options)
-            tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(
                 f"The model {config.model_name} could not be loaded ({type(error).__name__}).",
@@ -51,9 +51,9 @@ class TransformersEngine:
                     "needs none."
                 ),
             ) from error
-        if tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
-        return LoadedModel(model=model, tokenizer=tokenizer)
+        return LoadedModel(
+            model=model, tokenizer=load_tokenizer(source, model_name=config.model_name)
+        )
 
     def attach_adapter(self, model: Any, config: QLoRAConfig) -> PeftModel:
         """See the protocol."""

@@ -3,6 +3,7 @@
     WORKSPACE/
       models/       unpacked base models
       datasets/     prepared datasets, one folder each
+      imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
       evaluations/  evaluations, one folder each
       uploads/      files as users gave them, removed once prepared
@@ -45,6 +46,7 @@ class Workspace:
             for folder in (
                 workspace.models,
                 workspace.datasets,
+                workspace.imports,
                 workspace.runs,
                 workspace.evaluations,
                 workspace.uploads,
@@ -64,6 +66,11 @@ class Workspace:
     def datasets(self) -> Path:
         """Prepared datasets."""
         return self.root / "datasets"
+
+    @property
+    def imports(self) -> Path:
+        """Files being read and prepared, and the drafts that came of it."""
+        return self.root / "imports"
 
     @property
     def runs(self) -> Path:

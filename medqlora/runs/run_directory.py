@@ -7,6 +7,9 @@
       checkpoints/    resumable states
       adapter/        the deliverable
       items.jsonl     an evaluation's answers
+      draft/          a file as it was read
+      columns.json    what an import could not tell of its file's columns
+      partial/        what an import is making, until it is complete
       worker.json     process id and start time of the worker
       worker.log      what the worker's libraries printed
       stop            exists once the user asked to stop
@@ -115,6 +118,21 @@ class RunDirectory:
     def items(self) -> Path:
         """An evaluation's answers."""
         return self.path / "items.jsonl"
+
+    @property
+    def draft(self) -> Path:
+        """Folder of a file as it was read."""
+        return self.path / "draft"
+
+    @property
+    def column_question(self) -> Path:
+        """What an import could not tell of its file's columns."""
+        return self.path / "columns.json"
+
+    @property
+    def partial(self) -> Path:
+        """Folder of what is being made, until it is complete."""
+        return self.path / "partial"
 
     @property
     def worker_file(self) -> Path:

@@ -14,6 +14,7 @@ import time
 import psutil
 
 from medqlora.domain.events import Event, Outcome, RunFailed, RunStarted, RunStopped, RunWarned
+from medqlora.domain.jobs import JobKind
 from medqlora.domain.snapshot import RunSnapshot, apply
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.event_log import EventLogReader, EventLogWriter
@@ -33,10 +34,14 @@ class RunSupervisor:
 
     Args:
         directory: The run.
+        stop_grace_seconds: How long it may take to stop when asked, before it is terminated.
     """
 
-    def __init__(self, directory: RunDirectory) -> None:
+    def __init__(
+        self, directory: RunDirectory, *, stop_grace_seconds: float = STOP_GRACE_SECONDS
+    ) -> None:
         self.directory = directory
+        self._stop_grace_seconds = stop_grace_seconds
         self._reader = EventLogReader(directory.events)
         self._snapshot = RunSnapshot(run_id=directory.run_id)
         self._unfolded: list[Event] = []
@@ -47,8 +52,8 @@ class RunSupervisor:
         """The run as of the last poll."""
         return self._snapshot
 
-    def start(self, lease: GpuLease) -> None:
-        """Opens an attempt and starts a worker that inherits `lease`."""
+    def start(self, lease: GpuLease | None) -> None:
+        """Opens an attempt and starts a worker that inherits `lease`, if its work needs one."""
         try:
             self.directory.stop_file.unlink(missing_ok=True)
             open_attempt(self.directory)
@@ -58,10 +63,11 @@ class RunSupervisor:
                     [str(self.directory.path)],
                     stdout=log,
                     stderr=log,
-                    keep_open=[lease.descriptor],
+                    keep_open=[lease.descriptor] if lease else [],
                 )
         finally:
-            lease.close()
+            if lease:
+                lease.close()
         self._watch_from_now(worker)
 
     def attach(self, worker: psutil.Process) -> None:
@@ -115,16 +121,16 @@ class RunSupervisor:
         if self._stop_asked_at is None:
             return
         waited = time.monotonic() - self._stop_asked_at
-        if waited > STOP_GRACE_SECONDS + TERMINATE_GRACE_SECONDS:
+        if waited > self._stop_grace_seconds + TERMINATE_GRACE_SECONDS:
             worker.kill()
-        elif waited > STOP_GRACE_SECONDS:
+        elif waited > self._stop_grace_seconds:
             worker.terminate()
 
     def _death(self, exit_code: int | None) -> Outcome:
         if self._stop_asked_at is not None:
             step = self._snapshot.last_step.step if self._snapshot.last_step else 0
             return RunStopped(step=step, checkpoint_step=self._snapshot.checkpoint_step)
-        return died(exit_code)
+        return died(exit_code, self.directory.spec().kind)
 
 
 def open_attempt(directory: RunDirectory) -> None:
@@ -164,12 +170,13 @@ def settle(directory: RunDirectory) -> psutil.Process | None:
         return None
     worker = recorded_process(directory.worker_file)
     if worker is None:
-        close_attempt(directory, died(None))
+        close_attempt(directory, died(None, directory.spec().kind))
     return worker
 
 
-def died(exit_code: int | None) -> RunFailed:
+def died(exit_code: int | None, kind: JobKind) -> RunFailed:
     """Why a worker that wrote no end is gone, as far as its exit code tells."""
+    resumes = kind in ("train", "evaluate")
     if exit_code == -signal.SIGKILL:
         return RunFailed(
             code="killed",
@@ -177,12 +184,14 @@ def died(exit_code: int | None) -> RunFailed:
             hint=(
                 "Choose a smaller batch or model if it happens again, then resume from "
                 "the last checkpoint."
+                if resumes
+                else "Start it again; if it happens again, give a part of the file."
             ),
         )
     return RunFailed(
         code="interrupted",
         message="The job was interrupted.",
-        hint="Resume goes on from the last checkpoint.",
+        hint="Resume goes on from the last checkpoint." if resumes else "Start it again.",
     )
 
 

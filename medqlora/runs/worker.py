@@ -25,11 +25,19 @@ from medqlora.persistence.atomic import write_json
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
+from medqlora.runs.measure_job import measure
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.train_job import train
 
-JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {"train": train, "evaluate": evaluate}
+JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
+    "train": train,
+    "evaluate": evaluate,
+    "import": import_file,
+    "prepare": prepare,
+    "measure": measure,
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

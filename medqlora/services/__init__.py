@@ -67,6 +67,7 @@ class Services:
 
         Called once, by whoever holds the workspace.
         """
+        self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
 

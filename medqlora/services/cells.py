@@ -16,11 +16,11 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import ERRORS_BY_CODE, MedQLoRAError, PersistenceError
+from medqlora.errors import PersistenceError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate
-from medqlora.services.jobs import JobService
+from medqlora.services.jobs import JobService, failure_of
 from medqlora.services.page import start_page, stop_page
 
 NO_LOGIN = (
@@ -147,9 +147,7 @@ def _follow(jobs: JobService, run_id: str) -> None:
             jobs.stop(run_id)
     print()
     if isinstance(snapshot.outcome, RunFailed):
-        failed = snapshot.outcome
-        error = ERRORS_BY_CODE.get(failed.code, MedQLoRAError)
-        raise error(failed.message, hint=failed.hint)
+        raise failure_of(snapshot)
 
 
 def _line(snapshot: RunSnapshot) -> str:

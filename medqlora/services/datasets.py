@@ -1,57 +1,60 @@
-"""DatasetService: what the Dataset tab, the command line and a notebook cell ask about data.
+"""DatasetService: prepared datasets, as the tabs, the command line and a notebook cell see them.
 
 A prepared dataset is a folder of the workspace, `datasets/<id>/`, with `dataset.json` (its card),
-`train.jsonl` and `eval.jsonl`. The id is made of the name, the file's hash and the settings, so
-preparing the same file with the same settings again opens what is there. How files are read and
-split is `data`'s.
+`train.jsonl` and `eval.jsonl`, and `tokens/` once tokens were counted. The id is made of the name,
+the file's hash and the choices, so preparing the same again opens what is there. Reading files is
+`services.imports`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import itertools
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from medqlora.data.entries import read_entries, write_entries
-from medqlora.data.loader import MedicalDatasetLoader, sample_path
-from medqlora.data.splitting import Split, split_entries
-from medqlora.domain.dataset import (
-    ColumnMapping,
-    DatasetCard,
-    MedicalDataEntry,
-    ReadResult,
-    ValidationCounts,
-    ValidationIssue,
-    ValidationResult,
-)
-from medqlora.errors import DataError, PersistenceError
-from medqlora.persistence.atomic import sync_folder, translated_os_errors, write_json
-from medqlora.persistence.workspace import Workspace, child, slug
+from medqlora.data.entries import iter_entries
+from medqlora.data.loader import MedicalDatasetLoader
+from medqlora.data.preparing.finishing import CARD
+from medqlora.data.preparing.lengths import EntryLengths
+from medqlora.data.preparing.proof import ProofSet
+from medqlora.data.preparing.records import read_record, write_record
+from medqlora.domain.dataset import ColumnMapping, DatasetCard, MedicalDataEntry, ReadResult
+from medqlora.domain.preparing import Choices, LengthReport, TemplateProof
+from medqlora.domain.snapshot import RunSnapshot
+from medqlora.errors import PersistenceError
+from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.workspace import Workspace, child
+from medqlora.runs.measure_job import LENGTHS, PROOFS, tokens_folder
+from medqlora.services.imports import SAMPLE_NAME, ImportService, dataset_id, sha256_of_file
 
-SAMPLE_NAME = "Sample: medical questions and answers"
-
-_LAYOUT = 1
-"""Goes into every id; to be raised when the same file would give other entries or another split."""
-
-_CARD = "dataset.json"
 _TEMPORARY = ".preparing-"
 
 _log = logging.getLogger(__name__)
 
 
+def _ignored(snapshot: RunSnapshot) -> None:
+    """Nobody is watching."""
+
+
 class DatasetService:
-    """Datasets of one workspace."""
+    """Datasets of one workspace.
+
+    Args:
+        workspace: The workspace.
+
+    Attributes:
+        imports: Reads files and prepares them, in workers.
+    """
 
     def __init__(self, workspace: Workspace) -> None:
         self._folder = workspace.datasets
-        self._loader = MedicalDatasetLoader()
+        self.imports = ImportService(workspace)
 
     def inspect(self, path: Path, mapping: ColumnMapping | None = None) -> ReadResult:
         """What a file holds and what is wrong with it; nothing is kept.
@@ -60,7 +63,7 @@ class DatasetService:
             DataError: The file cannot be used.
             MappingNeededError: Its columns do not say by themselves what they mean.
         """
-        return self._loader.read(path, mapping)
+        return MedicalDatasetLoader().read(path, mapping)
 
     def prepare(
         self,
@@ -69,54 +72,55 @@ class DatasetService:
         mapping: ColumnMapping | None = None,
         eval_share: float = 0.1,
         seed: int = 42,
+        choices: Choices | None = None,
+        on_snapshot: Callable[[RunSnapshot], object] = _ignored,
     ) -> DatasetCard:
-        """Reads, checks and splits a file, and keeps the result in the workspace.
+        """Imports and prepares a file in one call, and waits for it.
 
         Rows that are missing or corrupted are left out; repeated rows are kept and reported.
 
         Args:
             path: The file; the sample that ships with the project when None.
             mapping: What the columns mean; found out when not given.
-            eval_share: Share of the rows to hold out, 0 to 0.5.
-            seed: Seed of the split.
+            eval_share: Share of the rows to hold out, 0 to 0.5; `choices` go before it.
+            seed: Seed of the split; `choices` go before it.
+            choices: Everything that can be chosen.
+            on_snapshot: Told how the work stands.
 
         Raises:
             DataError: The file cannot be used, or there is too little to train on or to hold out.
             MappingNeededError: Its columns do not say by themselves what they mean.
+            PhiDecisionNeededError: The PHI screen found something, and nobody said what to do.
             ConfigError: The share is out of range.
             DiskFullError: No space is left.
         """
-        source = path or sample_path()
+        choices = choices or Choices(eval_share=eval_share, seed=seed)
+        sha256 = sha256_of_file(path)
         name = path.name if path else SAMPLE_NAME
-        source_sha256 = _sha256_of_file(source)
-        settings = [_LAYOUT, source_sha256, asdict(mapping) if mapping else None, eval_share, seed]
-        dataset_id = f"{slug(name, 'dataset')}-{_sha256(json.dumps(settings))[:12]}"
-        if (self._folder / dataset_id / _CARD).is_file():
-            return self.card(dataset_id)
-        read = self._loader.read(source, mapping)
-        split = split_entries(read.entries, eval_share=eval_share, seed=seed)
-        card = DatasetCard(
-            dataset_id=dataset_id,
-            name=name,
-            source_sha256=source_sha256,
-            format=read.format,
-            encoding=read.encoding,
-            columns=read.columns,
-            mapping=read.mapping,
-            validation=read.validation,
-            num_train=len(split.train),
-            num_eval=len(split.eval),
-            eval_share=eval_share,
-            seed=seed,
-            created_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-            sha256=_sha256_of_split(split),
-            warnings=read.warnings,
-        )
-        self._keep(card, split)
-        return self.card(dataset_id)
+        found = dataset_id(name, sha256, mapping, choices)
+        if self._exists(found):
+            return self.use(found)
+        draft_id = self._draft_of(name, sha256, mapping)
+        if draft_id is None:
+            draft_id = self.imports.start_import(path, mapping=mapping)
+            self.imports.wait(draft_id, on_snapshot=on_snapshot)
+        job_id = self.imports.start_preparing(draft_id, choices)
+        self.imports.wait(job_id, on_snapshot=on_snapshot)
+        card = self.prepared(job_id)
+        self.imports.delete(draft_id)
+        return card
+
+    def prepared(self, job_id: str) -> DatasetCard:
+        """The dataset that a job of `imports.start_preparing` made, moved to the top of the list.
+
+        Raises:
+            MedQLoRAError: The job failed or was stopped; of the kind that it reported.
+        """
+        self.imports.require_success(job_id)
+        return self.use(Path(self.imports.spec(job_id).options["target"]).name)
 
     def cards(self) -> tuple[DatasetCard, ...]:
-        """All prepared datasets, newest first; a damaged folder is passed over and logged."""
+        """All prepared datasets, last used first; a damaged folder is passed over and logged."""
         cards = []
         for folder in self._folder.iterdir():
             if folder.name.startswith(".") or not folder.is_dir():
@@ -125,7 +129,7 @@ class DatasetService:
                 cards.append(_read_card(folder))
             except PersistenceError as error:
                 _log.warning("%s", error.message)
-        return tuple(sorted(cards, key=lambda card: card.created_at, reverse=True))
+        return tuple(sorted(cards, key=lambda card: card.used_at or card.created_at, reverse=True))
 
     def card(self, dataset_id: str) -> DatasetCard:
         """The card of one prepared dataset.
@@ -136,6 +140,13 @@ class DatasetService:
         """
         return _read_card(self.folder(dataset_id))
 
+    def use(self, dataset_id: str) -> DatasetCard:
+        """Moves a dataset to the top of the list and returns its card; see `card` for errors."""
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        card = replace(self.card(dataset_id), used_at=now)
+        write_record(self.folder(dataset_id) / CARD, card)
+        return card
+
     def entries(
         self, dataset_id: str, split: Literal["train", "eval"], limit: int | None = None
     ) -> list[MedicalDataEntry]:
@@ -144,7 +155,8 @@ class DatasetService:
         Raises:
             PersistenceError: There is none of that id, or its files are damaged.
         """
-        return read_entries(self.folder(dataset_id) / f"{split}.jsonl")[:limit]
+        entries = iter_entries(self.folder(dataset_id) / f"{split}.jsonl")
+        return list(itertools.islice(entries, limit))
 
     def folder(self, dataset_id: str) -> Path:
         """The folder with `dataset.json`, `train.jsonl` and `eval.jsonl`.
@@ -167,77 +179,73 @@ class DatasetService:
             folder.rename(doomed / folder.name)
             shutil.rmtree(doomed)
 
-    def _keep(self, card: DatasetCard, split: Split) -> None:
-        with (
-            translated_os_errors(self._folder),
-            tempfile.TemporaryDirectory(dir=self._folder, prefix=_TEMPORARY) as temporary,
-        ):
-            folder = Path(temporary) / card.dataset_id
-            folder.mkdir()
-            write_entries(folder / "train.jsonl", split.train)
-            write_entries(folder / "eval.jsonl", split.eval)
-            write_json(folder / _CARD, asdict(card))
-            target = self._folder / card.dataset_id
-            try:
-                folder.rename(target)
-            except OSError:
-                if not (target / _CARD).is_file():  # else somebody prepared the same meanwhile
-                    raise
-            sync_folder(self._folder)
+    def start_measuring(self, source_id: str, model_name: str) -> str:
+        """Starts counting tokens with a model's tokenizer and returns the job of `imports`.
+
+        Args:
+            source_id: A dataset, of which the training entries are counted, or a draft.
+            model_name: The model.
+
+        Raises:
+            StorageUnavailableError: There is neither of that id.
+        """
+        return self.imports.start_measuring(self._source(source_id), model_name)
+
+    def lengths(self, source_id: str, model_name: str, max_seq_length: int) -> LengthReport | None:
+        """What a longest entry of `max_seq_length` tokens cuts off; None before it was measured.
+
+        Raises:
+            StorageUnavailableError: There is neither a dataset nor a draft of that id.
+            ConfigError: The length is below 1.
+        """
+        file = tokens_folder(self._source(source_id), model_name) / LENGTHS
+        if not file.exists():
+            return None
+        return EntryLengths.read(file).report(model_name, max_seq_length)
+
+    def proofs(
+        self, source_id: str, model_name: str, max_seq_length: int
+    ) -> tuple[TemplateProof, ...]:
+        """Entries as training shows them to the model: the first few and the longest.
+
+        Empty before it was measured; see `lengths` for the errors.
+        """
+        file = tokens_folder(self._source(source_id), model_name) / PROOFS
+        if not file.exists():
+            return ()
+        kept = read_record(ProofSet, file).proofs
+        return tuple(one.cut_to(model_name, max_seq_length) for one in kept)
+
+    def attach(self) -> None:
+        """Finds imports that outlived an earlier server and removes what killed ones left."""
+        self.imports.attach()
+        for doomed in self._folder.glob(f"{_TEMPORARY}*"):
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def _exists(self, dataset_id: str) -> bool:
+        return (self._folder / dataset_id / CARD).is_file()
+
+    def _draft_of(self, name: str, sha256: str, mapping: ColumnMapping | None) -> str | None:
+        """A draft of the same file, read with the same mapping."""
+        wanted = (name, sha256, mapping)
+        drafts = self.imports.drafts()
+        known = {
+            (one.provenance.name, one.provenance.sha256, one.asked_mapping): one.draft_id
+            for one in drafts
+        }
+        return known.get(wanted)
+
+    def _source(self, source_id: str) -> Path:
+        if self._exists(source_id):
+            return self.folder(source_id)
+        return self.imports.directory(source_id).draft
 
 
 def _read_card(folder: Path) -> DatasetCard:
     try:
-        fields = json.loads((folder / _CARD).read_text(encoding="utf-8"))
-        return DatasetCard(
-            **{
-                **fields,
-                "columns": tuple(fields["columns"]),
-                "mapping": _mapping(fields["mapping"]),
-                "validation": _validation(fields["validation"]),
-                "warnings": tuple(fields["warnings"]),
-            }
-        )
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return read_record(DatasetCard, folder / CARD)
+    except PersistenceError as error:
         raise PersistenceError(
             f"The prepared dataset {folder.name} is damaged.",
             hint="Delete it and prepare it again.",
         ) from error
-
-
-def _mapping(fields: dict[str, Any]) -> ColumnMapping:
-    tuples = {name: tuple(fields[name]) for name in ("prompt", "options")}
-    return ColumnMapping(**{**fields, **tuples})
-
-
-def _validation(fields: dict[str, Any]) -> ValidationResult:
-    return ValidationResult(
-        is_valid=fields["is_valid"],
-        counts=ValidationCounts(**fields["counts"]),
-        issues=tuple(
-            ValidationIssue(**{**issue, "rows": tuple(issue["rows"])}) for issue in fields["issues"]
-        ),
-    )
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _sha256_of_file(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise DataError(
-            f"{path.name} cannot be read: {reason}.", hint="Choose another file."
-        ) from error
-
-
-def _sha256_of_split(split: Split) -> str:
-    return _sha256(json.dumps([_plain(split.train), _plain(split.eval)]))
-
-
-def _plain(entries: Iterable[MedicalDataEntry]) -> list[dict[str, Any]]:
-    return [asdict(entry) for entry in entries]

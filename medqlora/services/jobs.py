@@ -1,4 +1,4 @@
-"""JobService: what training and evaluating share. At most one job runs on the machine.
+"""JobService: what training, evaluating and importing share. At most one job holds the machine.
 
 It starts, stops, watches and lists the jobs of one folder. What a job does is its kind's own.
 """
@@ -10,14 +10,16 @@ import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
+from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import GpuBusyError, PersistenceError
+from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import RunSupervisor, settle
+from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor, settle
 
 
 def _nothing_to_give_back() -> None:
@@ -34,6 +36,12 @@ class JobService:
     Attributes:
         make_room: Called before the machine is taken: gives back what an idle chat holds.
     """
+
+    needs_machine: ClassVar[bool] = True
+    """Whether a job needs the lease of the machine; work that needs no model does not."""
+
+    stop_grace_seconds: ClassVar[float] = STOP_GRACE_SECONDS
+    """How long a job that was asked to stop may take before it is terminated."""
 
     def __init__(self, workspace: Workspace, folder: Path) -> None:
         self._workspace = workspace
@@ -132,22 +140,34 @@ class JobService:
             try:
                 directory = create()
             except BaseException:
-                lease.close()
+                if lease:
+                    lease.close()
                 raise
             self._launch(directory, lease)
         return run_id
 
-    def _take_machine(self, run_id: str) -> GpuLease:
+    def _take_machine(self, run_id: str) -> GpuLease | None:
+        if not self.needs_machine:
+            return None
         self.make_room()
         return GpuLease.acquire(self._workspace.machine_lock, holder=run_id)
 
-    def _launch(self, directory: RunDirectory, lease: GpuLease) -> None:
+    def _launch(self, directory: RunDirectory, lease: GpuLease | None) -> None:
         self._watch(directory).start(lease)
 
     def _watch(self, directory: RunDirectory) -> RunSupervisor:
-        supervisor = RunSupervisor(directory)
+        supervisor = RunSupervisor(directory, stop_grace_seconds=self.stop_grace_seconds)
         self._watched[directory.run_id] = supervisor
         return supervisor
+
+
+def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:
+    """Why a job that is over did not succeed, as the error that it reported."""
+    outcome = snapshot.outcome
+    if isinstance(outcome, RunFailed):
+        error = ERRORS_BY_CODE.get(outcome.code, MedQLoRAError)
+        return error(outcome.message, hint=outcome.hint)
+    return PersistenceError("It was stopped before it was done.", hint="Start it again.")
 
 
 def run_in_foreground(

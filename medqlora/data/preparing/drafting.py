@@ -1,0 +1,182 @@
+"""A file becomes a draft: read completely, checked, screened for PHI, counted; nothing is decided.
+
+One row at a time: the rows go to the disk, and what is kept in memory are counts, fingerprints and
+a few examples of what the PHI screen found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from medqlora import __version__
+from medqlora.data.loader import MedicalDatasetLoader, RowStream, require_readable
+from medqlora.data.phi.bulk import screen_many
+from medqlora.data.phi.screen import PhiScreen
+from medqlora.data.preparing.hints import HintCounter
+from medqlora.data.preparing.records import DraftFiles, row_line, write_record
+from medqlora.data.validator import DataValidator
+from medqlora.domain.dataset import ColumnMapping, MedicalDataEntry
+from medqlora.domain.phi import PhiSpan
+from medqlora.domain.preparing import Draft, DraftRow, PhiExample
+from medqlora.domain.records import PhiFindings, Provenance
+from medqlora.persistence.atomic import translated_os_errors, write_json
+
+EXAMPLES_A_KIND = 8
+_CHARS_AROUND = 60
+
+OnRows = Callable[[int], None]
+"""Told how many rows were done so far; may raise to stop."""
+
+
+def write_draft(
+    path: Path,
+    folder: Path,
+    *,
+    draft_id: str,
+    name: str,
+    sha256: str,
+    mapping: ColumnMapping | None,
+    on_rows: OnRows,
+) -> Draft:
+    """Reads the file at `path` and leaves a draft in `folder`, which exists and is empty.
+
+    Args:
+        path: The file.
+        folder: Where the draft goes.
+        draft_id: Its id.
+        name: What the user calls the file.
+        sha256: Hash of the file.
+        mapping: What its columns mean; found out when None.
+        on_rows: Told how many rows were read; may raise to stop.
+
+    Raises:
+        DataError: The file cannot be used.
+        MappingNeededError: Its columns do not say by themselves what they mean.
+        DiskFullError: No space is left.
+    """
+    files = DraftFiles(folder)
+    validator, hints, findings = DataValidator(), HintCounter(), _Findings()
+    with MedicalDatasetLoader().stream(path, mapping) as stream, translated_os_errors(folder):
+        with files.rows.open("w", encoding="utf-8", newline="\n") as lines:
+            valid = _valid_entries(stream, validator, on_rows)
+            for number, entry, spans in _screened(valid):
+                hints.add(entry)
+                num_findings = findings.add(number, entry, spans)
+                lines.write(
+                    row_line(DraftRow(number=number, entry=entry, num_findings=num_findings))
+                )
+        require_readable(path, validator)
+        write_json(files.examples, [asdict(one) for one in findings.examples])
+    draft = Draft(
+        draft_id=draft_id,
+        provenance=Provenance(
+            name=name,
+            sha256=sha256,
+            num_bytes=path.stat().st_size,
+            format=stream.format,
+            encoding=stream.encoding,
+            read_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            app_version=__version__,
+        ),
+        columns=stream.columns,
+        mapping=stream.mapping,
+        asked_mapping=mapping,
+        validation=validator.result(),
+        num_entries=findings.num_rows,
+        phi=findings.summary(),
+        hints=hints.hints(),
+        rules_version=PhiScreen.version,
+        warnings=stream.warnings,
+    )
+    write_record(files.record, draft)
+    return draft
+
+
+def parts_of(entry: MedicalDataEntry) -> list[tuple[str, str]]:
+    """Every text of an entry with the name of its part."""
+    texts = [("question", entry.question), ("answer", entry.answer), ("context", entry.context)]
+    texts += [(key, value) for key, value in entry.metadata.items() if isinstance(value, str)]
+    return [(part, text) for part, text in texts if text]
+
+
+def _valid_entries(
+    stream: RowStream, validator: DataValidator, on_rows: OnRows
+) -> Iterator[tuple[int, MedicalDataEntry]]:
+    for count, candidate in enumerate(stream.candidates, start=1):
+        if validator.check(candidate) and candidate.entry is not None:
+            yield candidate.number, candidate.entry
+        on_rows(count)
+
+
+def _screened(
+    rows: Iterator[tuple[int, MedicalDataEntry]],
+) -> Iterator[tuple[int, MedicalDataEntry, dict[str, list[PhiSpan]]]]:
+    """Each row with the findings in its parts; the screen may read some rows ahead."""
+    ahead: deque[tuple[int, MedicalDataEntry, list[str]]] = deque()
+
+    def texts() -> Iterator[str]:
+        for number, entry in rows:
+            parts = parts_of(entry)
+            ahead.append((number, entry, [part for part, _ in parts]))
+            for _, text in parts:
+                yield text
+
+    found = screen_many(texts())
+    for spans in found:
+        number, entry, parts = ahead.popleft()
+        others = [next(found) for _ in parts[1:]]
+        yield number, entry, dict(zip(parts, [spans, *others], strict=True))
+
+
+class _Findings:
+    """Counts what the screen found and keeps a few examples of each kind."""
+
+    def __init__(self) -> None:
+        self.num_rows = 0
+        self.examples: list[PhiExample] = []
+        self._num_with = 0
+        self._spans: Counter[str] = Counter()
+        self._rows: Counter[str] = Counter()
+
+    def add(self, row: int, entry: MedicalDataEntry, spans: dict[str, list[PhiSpan]]) -> int:
+        """Counts one row and returns how many findings it has."""
+        kinds = Counter(str(span.kind) for found in spans.values() for span in found)
+        self.num_rows += 1
+        self._num_with += bool(kinds)
+        for kind in kinds:
+            self._rows[kind] += 1
+        if kinds:
+            texts = dict(parts_of(entry))
+            for part, found in spans.items():
+                for span in found:
+                    self._show(row, part, texts[part], span)
+        self._spans += kinds
+        return kinds.total()
+
+    def summary(self) -> PhiFindings:
+        """The counts so far."""
+        return PhiFindings(
+            num_rows=self.num_rows,
+            num_rows_with_phi=self._num_with,
+            spans_by_kind=dict(self._spans.most_common()),
+            rows_by_kind=dict(self._rows.most_common()),
+        )
+
+    def _show(self, row: int, part: str, text: str, span: PhiSpan) -> None:
+        if sum(one.kind == span.kind for one in self.examples) >= EXAMPLES_A_KIND:
+            return
+        self.examples.append(
+            PhiExample(
+                kind=span.kind,
+                row=row,
+                part=part,
+                before=text[max(0, span.start - _CHARS_AROUND) : span.start],
+                text=text[span.start : span.end],
+                after=text[span.end : span.end + _CHARS_AROUND],
+                reason=span.reason,
+            )
+        )

@@ -1,0 +1,94 @@
+"""The jobs `import` and `prepare`: a file becomes a draft, a draft becomes a dataset.
+
+What they write appears in one step when it is complete; until then it lies in the job's `partial`
+folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from medqlora.data.loader import sample_path
+from medqlora.data.preparing.drafting import write_draft
+from medqlora.data.preparing.finishing import CARD, finish
+from medqlora.data.preparing.records import DraftFiles, as_record, read_record, write_record
+from medqlora.domain.dataset import ColumnMapping
+from medqlora.domain.events import Outcome, RunStopped, RunSucceeded
+from medqlora.domain.preparing import Choices, ColumnQuestion, Draft
+from medqlora.errors import DataError, MappingNeededError
+from medqlora.persistence.atomic import sync_folder
+from medqlora.runs.job import Job
+from medqlora.runs.progress import RowProgress, Stopped, partial_folder
+
+_HASHED_BYTES = 1 << 22
+
+
+def import_file(job: Job) -> Outcome:
+    """Reads a file into the job's draft."""
+    options = job.spec.options
+    path = Path(options["path"]) if options["path"] else sample_path()
+    given = options["mapping"]
+    progress = RowProgress(job)
+    with partial_folder(job) as folder:
+        try:
+            draft = write_draft(
+                path,
+                folder,
+                draft_id=job.spec.run_id,
+                name=job.spec.name,
+                sha256=_sha256(path, progress),
+                mapping=as_record(ColumnMapping, given) if given else None,
+                on_rows=lambda rows: progress.say("Reading, checking and screening", rows),
+            )
+        except Stopped as stopped:
+            return RunStopped(step=stopped.num_rows)
+        except MappingNeededError as error:
+            write_record(job.directory.column_question, ColumnQuestion(columns=error.columns))
+            raise
+        folder.rename(job.directory.draft)
+        sync_folder(job.directory.path)
+    return RunSucceeded(metrics={"entries": float(draft.num_entries)})
+
+
+def prepare(job: Job) -> Outcome:
+    """Makes a dataset of a draft, unless the very same is there."""
+    options = job.spec.options
+    target = Path(options["target"])
+    files = DraftFiles(Path(options["draft"]))
+    draft = read_record(Draft, files.record)
+    progress = RowProgress(job, total=draft.num_entries)
+    with partial_folder(job) as folder:
+        try:
+            card = finish(
+                draft,
+                files,
+                as_record(Choices, options["choices"]),
+                folder,
+                dataset_id=target.name,
+                on_rows=progress.say,
+            )
+        except Stopped as stopped:
+            return RunStopped(step=stopped.num_rows)
+        try:
+            folder.rename(target)
+        except OSError:
+            if not (target / CARD).is_file():  # else somebody prepared the same meanwhile
+                raise
+        sync_folder(target.parent)
+    return RunSucceeded(metrics={"train": float(card.num_train), "eval": float(card.num_eval)})
+
+
+def _sha256(path: Path, progress: RowProgress) -> str:
+    hasher = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_HASHED_BYTES):
+                hasher.update(block)
+                progress.say("Looking at the file", 0)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise DataError(
+            f"{path.name} cannot be read: {reason}.", hint="Choose another file."
+        ) from error
+    return hasher.hexdigest()
