@@ -69,7 +69,7 @@ class MedicalDatasetLoader:
             entries = tuple(
                 one.entry
                 for one in _bounded(path, candidates(opened.table.rows, opened.mapping))
-                if validator.check(one) and one.entry is not None
+                if validator.check(one).is_valid and one.entry is not None
             )
         validation = validator.result()
         if validation.counts.corrupted == validation.counts.rows:
@@ -129,7 +129,11 @@ class MedicalDatasetLoader:
             MappingNeededError: The dataset has no `question` or no `answer`.
         """
         validator = DataValidator()
-        kept = [index for index, one in enumerate(_candidates_of(dataset)) if validator.check(one)]
+        kept = [
+            index
+            for index, one in enumerate(_candidates_of(dataset))
+            if validator.check(one).is_valid
+        ]
         return dataset.select(kept), len(dataset) - len(kept)
 
 

@@ -215,7 +215,10 @@ def _validation(fields: dict[str, Any]) -> ValidationResult:
         is_valid=fields["is_valid"],
         counts=ValidationCounts(**fields["counts"]),
         issues=tuple(
-            ValidationIssue(**{**issue, "rows": tuple(issue["rows"])}) for issue in fields["issues"]
+            ValidationIssue(
+                **{**issue, "rows": tuple(issue["rows"]), "places": tuple(issue["places"])}
+            )
+            for issue in fields["issues"]
         ),
     )
 
