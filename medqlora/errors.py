@@ -28,7 +28,10 @@ the house. Standard library only.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from medqlora.domain.dataset import ColumnMapping
 
 
 class MedQLoRAError(Exception):
@@ -65,15 +68,28 @@ class MappingNeededError(DataError):
 
     Args:
         message: What is unclear.
-        hint: How to say it.
+        hint: What to say, in words that fit a page and a command line.
         columns: The columns found, in file order.
+        candidates: Readings to choose from, the likeliest first; none of them is certain.
+        samples: A few values of each column, cut short, to tell columns apart. They are text of
+            rows: for the user's eyes, never for a message or a log.
     """
 
     code = "mapping_needed"
 
-    def __init__(self, message: str, *, hint: str, columns: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str,
+        columns: tuple[str, ...],
+        candidates: tuple[ColumnMapping, ...] = (),
+        samples: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.columns = columns
+        self.candidates = candidates
+        self.samples = samples or {}
 
 
 class PhiDecisionNeededError(DataError):

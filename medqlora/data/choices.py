@@ -40,14 +40,19 @@ def right_option(value: Any, options: Options, answer_by: AnswerBy) -> str | Non
     position = _whole_number(value)
     if position is None:
         return None
-    texts = list(options.values())
     index = position - (1 if answer_by == "from_1" else 0)
+    if options.keys() <= set(string.ascii_uppercase):  # an option left blank keeps its number
+        return options.get(string.ascii_uppercase[index]) if 0 <= index < 26 else None
+    texts = list(options.values())
     return texts[index] if 0 <= index < len(texts) else None
 
 
-def is_option(response: str, options: Options) -> bool:
-    """Whether an answer is one of the options, by its text or its letter."""
-    return response.strip() in {text.strip() for text in options.values()} | options.keys()
+def letter_of(response: str, options: Options) -> str:
+    """The letter of the option that an answer is, by its text or its letter; else ""."""
+    if response.strip() in options:
+        return response.strip()
+    texts = {text.strip(): letter for letter, text in options.items()}
+    return texts.get(response.strip(), "")
 
 
 def answer_by(mapping: ColumnMapping, sample: Iterable[Row]) -> AnswerBy | None:

@@ -94,7 +94,7 @@ class MedicalDatasetLoader:
             entries = tuple(
                 one.entry
                 for one in stream.candidates
-                if validator.check(one) and one.entry is not None
+                if validator.check(one).is_valid and one.entry is not None
             )
         require_readable(path, validator)
         return ReadResult(
@@ -166,7 +166,11 @@ class MedicalDatasetLoader:
             MappingNeededError: The dataset has no `question` or no `answer`.
         """
         validator = DataValidator()
-        kept = [index for index, one in enumerate(_candidates_of(dataset)) if validator.check(one)]
+        kept = [
+            index
+            for index, one in enumerate(_candidates_of(dataset))
+            if validator.check(one).is_valid
+        ]
         return dataset.select(kept), len(dataset) - len(kept)
 
 

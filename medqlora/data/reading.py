@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from medqlora.data.choices import Options, is_option, options_of, right_option, with_options
+from medqlora.data.choices import Options, letter_of, options_of, right_option, with_options
 from medqlora.data.formats import Row
 from medqlora.data.formats.rows import MAX_ROW_CHARS
 from medqlora.data.values import as_text, value_at
@@ -28,6 +28,8 @@ class Candidate:
         is_choice: Whether the response is one of the options that the row lists.
         entry: The entry; None when prompt, response or the whole row could not be read.
         problem: Why the row could not be read, empty when it could.
+        option: The letter of the right option; empty for an open question.
+        is_multi_turn: Whether the row is a conversation whose earlier turns became context.
     """
 
     number: int
@@ -37,6 +39,8 @@ class Candidate:
     is_choice: bool = False
     entry: MedicalDataEntry | None = None
     problem: str = ""
+    option: str = ""
+    is_multi_turn: bool = False
 
 
 def candidates(rows: Iterable[Row], mapping: ColumnMapping) -> Iterator[Candidate]:
@@ -55,7 +59,22 @@ def _candidate(row: Row, mapping: ColumnMapping) -> Candidate:
     entry = _entry(row.values, mapping, prompt=prompt, response=response, options=options)
     if problem := _problem(entry):
         return Candidate(row.number, row.place, problem=problem)
-    return Candidate(row.number, row.place, prompt, response, is_option(response, options), entry)
+    option = letter_of(response, options)
+    return Candidate(
+        row.number,
+        row.place,
+        prompt,
+        response,
+        is_choice=bool(option),
+        entry=entry,
+        option=option,
+        is_multi_turn=entry.context is not None and mapping.context == _earlier(mapping),
+    )
+
+
+def _earlier(mapping: ColumnMapping) -> str:
+    """The column in which `data.conversations` puts what was said before."""
+    return f"{mapping.response.rpartition('.')[0]}.earlier"
 
 
 def _prompt(values: Mapping[str, Any], mapping: ColumnMapping) -> str | None:

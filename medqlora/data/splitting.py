@@ -223,7 +223,7 @@ class _Numbers:
 
     def add(self, text: str) -> None:
         """Notes the text of the next row."""
-        key = _key(text)
+        key = fingerprint(text)
         number = self._numbers.setdefault(key, len(self._numbers))
         if number == len(self.keys):
             self.keys.append(key)
@@ -233,7 +233,7 @@ class _Numbers:
 
     def number_of(self, text: str) -> int | None:
         """The number of a text, or None when no row has it."""
-        return self._numbers.get(_key(text))
+        return self._numbers.get(fingerprint(text))
 
 
 class _Links:
@@ -253,10 +253,6 @@ class _Links:
     def join(self, one: int, other: int) -> None:
         """Lets two numbers belong together."""
         self._parents[self.root(one)] = self.root(other)
-
-
-def _key(text: str) -> int:
-    return int.from_bytes(fingerprint(text)[:8])
 
 
 def _targets(strata: Mapping[int, Sequence[array[int]]], target: int) -> dict[int, int]:

@@ -54,6 +54,8 @@ class ColumnMapping:
         answer_by: How `response` names the right option: by its text, its letter, or its number
             counted from 0 or 1.
         reason: Why this reading was chosen, one sentence for the user.
+        confidence: How sure the reading is, 0 to 1: by a rule for each kind of evidence, not a
+            measured share. 1 is what the user said.
     """
 
     prompt: tuple[str, ...]
@@ -62,6 +64,12 @@ class ColumnMapping:
     options: tuple[str, ...] = ()
     answer_by: AnswerBy = "text"
     reason: str = ""
+    confidence: float = 1.0
+
+    @property
+    def meaning(self) -> tuple[Any, ...]:
+        """What it says, without why and how surely: equal for mappings that read a table alike."""
+        return self.prompt, self.response, self.context, self.options, self.answer_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +83,7 @@ class ValidationIssue:
         message: One plain sentence, without text of any row.
         rows: Numbers of the first rows concerned, counted from 1 in file order.
         count: How many rows are concerned in all.
+        places: Where a person finds those rows, such as "line 7"; one for each of `rows`.
     """
 
     code: str
@@ -82,6 +91,20 @@ class ValidationIssue:
     message: str
     rows: tuple[int, ...] = ()
     count: int = 0
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """What checking one row found.
+
+    Attributes:
+        is_valid: Whether it can be trained on.
+        codes: The findings about it, as in `ValidationIssue.code`.
+    """
+
+    is_valid: bool
+    codes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +168,7 @@ class ReadResult:
         encoding: Text encoding that was found, or `binary`.
         columns: Columns of the file in file order.
         mapping: How columns became entries.
-        entries: The valid rows, in file order.
+        entries: The valid rows, in file order; the first of them where a limit was asked for.
         validation: What checking found in all rows.
         warnings: Sentences about the file as a whole.
     """

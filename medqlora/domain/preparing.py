@@ -7,7 +7,8 @@ they are for the screen and never for a log.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from medqlora.domain.dataset import ColumnMapping, MedicalDataEntry, ValidationResult
 from medqlora.domain.phi import PhiAction
@@ -66,6 +67,7 @@ class Draft:
         validation: What checking found.
         num_entries: Rows that can be trained on.
         phi: What the PHI screen found.
+        mendable: Rows that each cleaning step would change, by its name.
         hints: Columns that a split may respect.
         rules_version: Version of the PHI screen's rules.
         warnings: Sentences about the file as a whole.
@@ -79,6 +81,7 @@ class Draft:
     validation: ValidationResult
     num_entries: int
     phi: PhiFindings
+    mendable: Mapping[str, int]
     hints: ColumnHints
     rules_version: str
     warnings: tuple[str, ...] = ()
@@ -90,9 +93,13 @@ class ColumnQuestion:
 
     Attributes:
         columns: The columns in file order.
+        candidates: Readings to choose from, the likeliest first.
+        samples: A few values of each column, cut short, for the user's eyes.
     """
 
     columns: tuple[str, ...]
+    candidates: tuple[ColumnMapping, ...] = ()
+    samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +110,13 @@ class DraftRow:
         number: Number of the row, from 1 in file order.
         entry: The entry as it was read.
         num_findings: Findings of the PHI screen in it.
+        codes: What checking found about it, as in `ValidationIssue.code`.
     """
 
     number: int
     entry: MedicalDataEntry
     num_findings: int
+    codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +124,7 @@ class Choices:
     """What the user decides about a draft.
 
     Attributes:
-        cleaning: Names of the cleaning steps to take, in any order.
+        cleaning: Names of the cleaning steps to take, in any order; see `data.cleaning`.
         phi: What to do with what the PHI screen found; None where it found nothing.
         phi_confirmation: What the user typed, for `keep`; see `data.phi.entries.KEEP_CONFIRMATION`.
         eval_share: Share of the rows to hold out, 0 to 0.5.

@@ -55,13 +55,15 @@ class CleaningRecord:
 
     Attributes:
         steps: Names of the steps taken.
-        num_rows_changed: Rows that it changed.
-        num_rows_emptied: Rows of which it left no question or no answer, and which were left out.
+        counts: Rows that each step changed or left out.
+        num_rows_changed: Rows that any step changed.
+        num_rows_dropped: Rows that any step left out.
     """
 
     steps: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
     num_rows_changed: int = 0
-    num_rows_emptied: int = 0
+    num_rows_dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,7 +44,10 @@ def import_file(job: Job) -> Outcome:
         except Stopped as stopped:
             return RunStopped(step=stopped.num_rows)
         except MappingNeededError as error:
-            write_record(job.directory.column_question, ColumnQuestion(columns=error.columns))
+            question = ColumnQuestion(
+                columns=error.columns, candidates=error.candidates, samples=error.samples
+            )
+            write_record(job.directory.column_question, question)
             raise
         folder.rename(job.directory.draft)
         sync_folder(job.directory.path)

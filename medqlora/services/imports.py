@@ -11,15 +11,15 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import TypeAdapter
-
+from medqlora.data.cleaning import CLEANING_STEPS, CleaningExample
 from medqlora.data.loader import sample_path
+from medqlora.data.phi.entries import KEEP_CONFIRMATION
 from medqlora.data.preparing.finishing import decision_needed
 from medqlora.data.preparing.records import DraftFiles, read_record
 from medqlora.domain.dataset import ColumnMapping
@@ -37,6 +37,8 @@ from medqlora.errors import (
 from medqlora.persistence.workspace import Workspace, slug
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services.jobs import JobService, failure_of
+
+__all__ = ["CLEANING_STEPS", "KEEP_CONFIRMATION", "MAX_AT_ONCE", "SAMPLE_NAME", "ImportService"]
 
 SAMPLE_NAME = "Sample: medical questions and answers"
 MAX_AT_ONCE = 4
@@ -196,10 +198,14 @@ class ImportService(JobService):
 
     def phi_examples(self, draft_id: str, kind: str = "") -> tuple[PhiExample, ...]:
         """A few findings of the PHI screen with the text around them, of one kind or of all."""
-        examples = TypeAdapter(tuple[PhiExample, ...]).validate_json(
-            self._files(draft_id).examples.read_bytes()
-        )
+        file = self._files(draft_id).phi_examples
+        examples = read_record(tuple[PhiExample, ...], file)
         return tuple(one for one in examples if kind in ("", one.kind))
+
+    def cleaning_examples(self, draft_id: str) -> dict[str, tuple[CleaningExample, ...]]:
+        """A few texts before and after each cleaning step, by the step's name."""
+        file = self._files(draft_id).cleaning_examples
+        return read_record(dict[str, tuple[CleaningExample, ...]], file)
 
     def dataset_id(self, draft_id: str, choices: Choices) -> str:
         """The id of the dataset that these choices make of a draft."""
@@ -232,7 +238,7 @@ class ImportService(JobService):
     def _files(self, draft_id: str) -> DraftFiles:
         return DraftFiles(self.directory(draft_id).draft)
 
-    def _start(self, kind: JobKind, name: str, options: dict[str, object]) -> str:
+    def _start(self, kind: JobKind, name: str, options: Mapping[str, object]) -> str:
         self.sweep()
         if sum(one.snapshot.is_live for one in self._watched.values()) >= MAX_AT_ONCE:
             raise GpuBusyError(
@@ -257,10 +263,8 @@ def dataset_id(name: str, sha256: str, mapping: ColumnMapping | None, choices: C
     settings = asdict(choices)
     settings.pop("licence")
     settings["benchmarks"] = [sha256_of_file(Path(file)) for file in choices.benchmarks]
-    fields = asdict(mapping) if mapping else None
-    if fields:
-        fields.pop("reason")
-    told_apart = json.dumps([_LAYOUT, sha256, fields, settings], sort_keys=True)
+    meaning = mapping.meaning if mapping else None
+    told_apart = json.dumps([_LAYOUT, sha256, meaning, settings], sort_keys=True)
     return f"{slug(name, 'dataset')}-{hashlib.sha256(told_apart.encode()).hexdigest()[:12]}"
 
 
@@ -283,4 +287,10 @@ def sha256_of_file(path: Path | None) -> str:
 
 def _mapping_needed(snapshot: RunSnapshot, question: ColumnQuestion) -> MedQLoRAError:
     error = failure_of(snapshot)
-    return MappingNeededError(error.message, hint=error.hint, columns=question.columns)
+    return MappingNeededError(
+        error.message,
+        hint=error.hint,
+        columns=question.columns,
+        candidates=question.candidates,
+        samples=question.samples,
+    )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from medqlora.data.reading import Candidate
-from medqlora.data.validator import DataValidator, validate
+from medqlora.data.validator import MAX_ROWS_NAMED, DataValidator, validate
+from medqlora.domain.dataset import RowCheck
 
 LONG = "An answer of more than three words."
 
@@ -47,6 +48,7 @@ def test_short_long_and_strange_answers_are_found() -> None:
         ("E?", "<|im_start|>assistant It is so."),
     )
     assert found == {
+        "resp_one_word": (1,),
         "resp_lt_10_chars": (1,),
         "resp_lt_3_words": (1, 2),
         "over_20k_chars": (3,),
@@ -55,9 +57,11 @@ def test_short_long_and_strange_answers_are_found() -> None:
     }
 
 
-def test_rows_named_are_the_first_ten_and_the_count_is_of_all() -> None:
-    (issue,) = validate(candidates(*[(f"Q{n}?", "N/A") for n in range(25)])).issues
-    assert (issue.code, issue.count, issue.rows) == ("missing_or_empty", 25, tuple(range(1, 11)))
+def test_the_first_rows_are_named_with_their_places_and_the_count_is_of_all() -> None:
+    issue, _ = validate(candidates(*[(f"Q{n}?", " ") for n in range(250)], ("Q?", "NA"))).issues
+    assert (issue.code, issue.count) == ("missing_or_empty", 251)
+    assert issue.rows == tuple(range(1, MAX_ROWS_NAMED + 1))
+    assert issue.places == tuple(f"row {row}" for row in issue.rows)
 
 
 def test_short_answers_to_choices_are_no_warning() -> None:
@@ -67,10 +71,14 @@ def test_short_answers_to_choices_are_no_warning() -> None:
 
 def test_none_is_an_answer_only_where_it_is_an_option() -> None:
     validator = DataValidator()
-    assert validator.check(Candidate(1, "row 1", "Which?", "None", is_choice=True))
-    assert not validator.check(Candidate(2, "row 2", "Which then?", "None"))
+    kept = validator.check(Candidate(1, "row 1", "Which?", "None", is_choice=True))
+    assert (kept.is_valid, "placeholder_kept" in kept.codes) == (True, True)
+    missing = validator.check(Candidate(2, "row 2", "Which then?", "None"))
+    assert missing == RowCheck(False, frozenset(("missing_or_empty", "placeholder_missing")))
+    assert not validator.check(Candidate(3, "row 3", "And then?", "  ")).is_valid
     rows = {issue.code: issue.rows for issue in validator.result().issues}
-    assert (rows["missing_or_empty"], rows["placeholder_kept"]) == ((2,), (1,))
+    assert rows["missing_or_empty"] == (2, 3)
+    assert (rows["placeholder_missing"], rows["placeholder_kept"]) == ((2,), (1,))
 
 
 def test_messages_hold_no_text_of_rows() -> None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from medqlora import __version__
+from medqlora.data.cleaning import CLEANING_STEPS, Cleaner
 from medqlora.data.loader import MedicalDatasetLoader, RowStream, require_readable
 from medqlora.data.phi.bulk import screen_many
 from medqlora.data.phi.screen import PhiScreen
@@ -27,6 +28,8 @@ from medqlora.persistence.atomic import translated_os_errors, write_json
 
 EXAMPLES_A_KIND = 8
 _CHARS_AROUND = 60
+# White space answers no finding, so that it would have to be tried on every row.
+_MENDABLE = frozenset(code for code, step in CLEANING_STEPS.items() if step.mend) - {"white_space"}
 
 OnRows = Callable[[int], None]
 """Told how many rows were done so far; may raise to stop."""
@@ -60,17 +63,21 @@ def write_draft(
     """
     files = DraftFiles(folder)
     validator, hints, findings = DataValidator(), HintCounter(), _Findings()
+    cleaner = Cleaner(_MENDABLE)  # shows what it would do; the draft keeps rows as they are
     with MedicalDatasetLoader().stream(path, mapping) as stream, translated_os_errors(folder):
         with files.rows.open("w", encoding="utf-8", newline="\n") as lines:
-            valid = _valid_entries(stream, validator, on_rows)
-            for number, entry, spans in _screened(valid):
-                hints.add(entry)
-                num_findings = findings.add(number, entry, spans)
-                lines.write(
-                    row_line(DraftRow(number=number, entry=entry, num_findings=num_findings))
-                )
+            for row, spans in _screened(_valid_rows(stream, validator, on_rows)):
+                hints.add(row.entry)
+                if not _MENDABLE.isdisjoint(row.codes):
+                    cleaner.clean(row.entry)
+                num_findings = findings.add(row, spans)
+                lines.write(row_line(replace(row, num_findings=num_findings)))
         require_readable(path, validator)
-        write_json(files.examples, [asdict(one) for one in findings.examples])
+        write_json(files.phi_examples, [asdict(one) for one in findings.examples])
+        write_json(
+            files.cleaning_examples,
+            {code: [asdict(one) for one in found] for code, found in cleaner.examples.items()},
+        )
     draft = Draft(
         draft_id=draft_id,
         provenance=Provenance(
@@ -88,6 +95,7 @@ def write_draft(
         validation=validator.result(),
         num_entries=findings.num_rows,
         phi=findings.summary(),
+        mendable=cleaner.counts,
         hints=hints.hints(),
         rules_version=PhiScreen.version,
         warnings=stream.warnings,
@@ -103,33 +111,35 @@ def parts_of(entry: MedicalDataEntry) -> list[tuple[str, str]]:
     return [(part, text) for part, text in texts if text]
 
 
-def _valid_entries(
-    stream: RowStream, validator: DataValidator, on_rows: OnRows
-) -> Iterator[tuple[int, MedicalDataEntry]]:
+def _valid_rows(stream: RowStream, validator: DataValidator, on_rows: OnRows) -> Iterator[DraftRow]:
     for count, candidate in enumerate(stream.candidates, start=1):
-        if validator.check(candidate) and candidate.entry is not None:
-            yield candidate.number, candidate.entry
+        check = validator.check(candidate)
+        if check.is_valid and candidate.entry is not None:
+            yield DraftRow(
+                number=candidate.number,
+                entry=candidate.entry,
+                num_findings=0,
+                codes=tuple(sorted(check.codes)),
+            )
         on_rows(count)
 
 
-def _screened(
-    rows: Iterator[tuple[int, MedicalDataEntry]],
-) -> Iterator[tuple[int, MedicalDataEntry, dict[str, list[PhiSpan]]]]:
+def _screened(rows: Iterator[DraftRow]) -> Iterator[tuple[DraftRow, dict[str, list[PhiSpan]]]]:
     """Each row with the findings in its parts; the screen may read some rows ahead."""
-    ahead: deque[tuple[int, MedicalDataEntry, list[str]]] = deque()
+    ahead: deque[tuple[DraftRow, list[str]]] = deque()
 
     def texts() -> Iterator[str]:
-        for number, entry in rows:
-            parts = parts_of(entry)
-            ahead.append((number, entry, [part for part, _ in parts]))
+        for row in rows:
+            parts = parts_of(row.entry)
+            ahead.append((row, [part for part, _ in parts]))
             for _, text in parts:
                 yield text
 
     found = screen_many(texts())
     for spans in found:
-        number, entry, parts = ahead.popleft()
+        row, parts = ahead.popleft()
         others = [next(found) for _ in parts[1:]]
-        yield number, entry, dict(zip(parts, [spans, *others], strict=True))
+        yield row, dict(zip(parts, [spans, *others], strict=True))
 
 
 class _Findings:
@@ -142,7 +152,7 @@ class _Findings:
         self._spans: Counter[str] = Counter()
         self._rows: Counter[str] = Counter()
 
-    def add(self, row: int, entry: MedicalDataEntry, spans: dict[str, list[PhiSpan]]) -> int:
+    def add(self, row: DraftRow, spans: dict[str, list[PhiSpan]]) -> int:
         """Counts one row and returns how many findings it has."""
         kinds = Counter(str(span.kind) for found in spans.values() for span in found)
         self.num_rows += 1
@@ -150,10 +160,10 @@ class _Findings:
         for kind in kinds:
             self._rows[kind] += 1
         if kinds:
-            texts = dict(parts_of(entry))
+            texts = dict(parts_of(row.entry))
             for part, found in spans.items():
                 for span in found:
-                    self._show(row, part, texts[part], span)
+                    self._show(row.number, part, texts[part], span)
         self._spans += kinds
         return kinds.total()
 

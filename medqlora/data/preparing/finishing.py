@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from medqlora.data.cleaning import Cleaner
 from medqlora.data.entries import entry_line, iter_entries
 from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.data.phi.entries import EntryScreener
@@ -143,24 +144,57 @@ def _treat(
         confirmation=choices.phi_confirmation or None,
         patient_field=group if is_patient(group) else None,
     )
+    cleaner = _CountingCleaner(choices.cleaning)
     is_current = draft.rules_version == PhiScreen.version
     with target.open("w", encoding="utf-8", newline="\n") as lines:
-        entries = _screened(files.iter_rows(), screener, is_current=is_current)
+        rows = (cleaned for row in files.iter_rows() if (cleaned := cleaner.clean(row)))
+        entries = _screened(rows, screener, is_current=is_current)
         for count, entry in enumerate(entries, start=1):
             if entry is not None:
                 planner.add(entry)
                 lines.write(entry_line(entry))
             on_rows("Cleaning and screening", count)
-    record = replace(screener.record(), num_rows=draft.num_entries)
-    if choices.phi is None and record.rows_touched:
-        raise decision_needed(
-            {str(kind): n for kind, n in record.counts.items()}, record.rows_touched
+    cleaning = cleaner.record()
+    screening = replace(screener.record(), num_rows=draft.num_entries - cleaning.num_rows_dropped)
+    if choices.phi is None and screening.rows_touched:
+        counts = {str(kind): count for kind, count in screening.counts.items()}
+        raise decision_needed(counts, screening.rows_touched)
+    return _Treated(cleaning, screening)
+
+
+class _CountingCleaner:
+    """Cleans rows and counts those that were changed or left out by any step."""
+
+    def __init__(self, steps: tuple[str, ...]) -> None:
+        self._cleaner = Cleaner(steps)
+        self._num_changed = self._num_dropped = 0
+
+    def clean(self, row: DraftRow) -> DraftRow | None:
+        """The row with its texts mended, or None where it is left out.
+
+        What cleaning changes has to be screened again, which more than no finding stands for.
+        """
+        if self._cleaner.drops(row.codes):
+            self._num_dropped += 1
+            return None
+        entry = self._cleaner.clean(row.entry)
+        if entry is row.entry:
+            return row
+        self._num_changed += 1
+        return replace(row, entry=entry, num_findings=max(row.num_findings, 1))
+
+    def record(self) -> CleaningRecord:
+        """What was done so far."""
+        return CleaningRecord(
+            steps=self._cleaner.steps,
+            counts=self._cleaner.counts,
+            num_rows_changed=self._num_changed,
+            num_rows_dropped=self._num_dropped,
         )
-    return _Treated(CleaningRecord(), record)
 
 
 def _screened(
-    rows: Iterator[DraftRow], screener: EntryScreener, *, is_current: bool
+    rows: Iterable[DraftRow], screener: EntryScreener, *, is_current: bool
 ) -> Iterator[MedicalDataEntry | None]:
     """Every entry after the screener's action, None for one that was dropped.
 

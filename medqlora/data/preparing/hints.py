@@ -50,7 +50,7 @@ class HintCounter:
             if column not in _NO_LABELS:
                 self._count_label(column, str(value))
             if is_patient(column) or _DOCUMENT.fullmatch(column):
-                self._groups[column].add(int.from_bytes(fingerprint(str(value))[:8]))
+                self._groups[column].add(fingerprint(str(value)))
 
     def hints(self) -> ColumnHints:
         """What was seen."""

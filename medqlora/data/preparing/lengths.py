@@ -6,6 +6,7 @@ be asked about at once and without a tokenizer.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,10 @@ class EntryLengths:
     @classmethod
     def of(cls, pairs: Iterable[tuple[int, int]]) -> EntryLengths:
         """From pairs of prompt tokens and answer tokens, gone through once."""
-        table = np.fromiter(pairs, dtype=np.dtype((np.uint32, 2)))
+        flat = array("I")
+        for pair in pairs:
+            flat.extend(pair)
+        table = np.frombuffer(flat, dtype=np.uint32).reshape(-1, 2)
         return cls(table[:, 0], table[:, 1])
 
     @classmethod

@@ -9,8 +9,9 @@ Chaudhuri et al. 2006), so that only those are looked up.
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 from medqlora.data.normalising import fingerprint, normalised
@@ -22,7 +23,6 @@ _MAX_CHARS = 2_000
 """Beyond this a question is compared by its beginning."""
 
 Match = Literal["exact", "normalised", "near"]
-Pieces = frozenset[int]
 
 
 class OverlapIndex:
@@ -35,19 +35,21 @@ class OverlapIndex:
 
     def __init__(self, benchmark: str, questions: Iterable[str]) -> None:
         self.benchmark = benchmark
-        self._exact: dict[int, int] = {}
+        self._exact: set[int] = set()
         self._normalised: dict[int, int] = {}
-        self._pieces: list[Pieces] = []
+        self._ids: dict[str, int] = {}
+        self._items: list[array[int]] = []
         for question in questions:
             folded = normalised(question)
-            item = self._normalised.setdefault(_key(folded), len(self._pieces))
-            if item == len(self._pieces):
-                self._pieces.append(_pieces(folded))
-            self._exact.setdefault(_key(question), item)
-        self._frequency = Counter(piece for pieces in self._pieces for piece in pieces)
+            self._exact.add(fingerprint(question))
+            if self._normalised.setdefault(fingerprint(folded), len(self._items)) == len(
+                self._items
+            ):
+                self._items.append(array("I", map(self._id, _pieces(folded))))
+        self._frequency = Counter(piece for pieces in self._items for piece in pieces)
         self._by_rare: dict[int, list[int]] = defaultdict(list)
-        for item, pieces in enumerate(self._pieces):
-            for piece in self._rarest(pieces):
+        for item, pieces in enumerate(self._items):
+            for piece in self._rarest(pieces, num_pieces=len(pieces)):
                 self._by_rare[piece].append(item)
         self._counts: Counter[Match] = Counter()
         self._met: set[int] = set()
@@ -55,9 +57,9 @@ class OverlapIndex:
     def look_up(self, question: str) -> None:
         """Counts one training question."""
         folded = normalised(question)
-        same = self._normalised.get(_key(folded))
+        same = self._normalised.get(fingerprint(folded))
         if same is not None:
-            self._note("exact" if _key(question) in self._exact else "normalised", [same])
+            self._note("exact" if fingerprint(question) in self._exact else "normalised", [same])
         elif near := self._near(_pieces(folded)):
             self._note("near", near)
 
@@ -65,40 +67,43 @@ class OverlapIndex:
         """What was found so far."""
         return Overlap(
             benchmark=self.benchmark,
-            num_items=len(self._pieces),
+            num_items=len(self._items),
             num_exact=self._counts["exact"],
             num_normalised=self._counts["normalised"],
             num_near=self._counts["near"],
             num_items_met=len(self._met),
         )
 
-    def _near(self, pieces: Pieces) -> list[int]:
-        candidates = {
-            item for piece in self._rarest(pieces) for item in self._by_rare.get(piece, ())
-        }
-        return [item for item in candidates if _similarity(pieces, self._pieces[item]) >= NEAR]
+    def _id(self, piece: str) -> int:
+        return self._ids.setdefault(piece, len(self._ids))
 
-    def _rarest(self, pieces: Pieces) -> Sequence[int]:
-        num = len(pieces) - math.ceil(NEAR * len(pieces)) + 1
-        return sorted(pieces, key=lambda piece: (self._frequency.get(piece, 0), piece))[:num]
+    def _near(self, pieces: frozenset[str]) -> list[int]:
+        known = {self._ids[piece] for piece in pieces if piece in self._ids}
+        rarest = self._rarest(known, num_pieces=len(pieces))
+        candidates = {item for piece in rarest for item in self._by_rare.get(piece, ())}
+        return [item for item in candidates if self._similarity(known, len(pieces), item) >= NEAR]
+
+    def _similarity(self, known: Collection[int], num_pieces: int, item: int) -> float:
+        shared = sum(piece in known for piece in self._items[item])
+        return shared / (num_pieces + len(self._items[item]) - shared)
+
+    def _rarest(self, known: Collection[int], *, num_pieces: int) -> list[int]:
+        """Of a text's pieces those that one as similar must share one of.
+
+        Pieces that no benchmark question has are the rarest of all, and lead nowhere.
+        """
+        num = num_pieces - math.ceil(NEAR * num_pieces) + 1 - (num_pieces - len(known))
+        if num <= 0:
+            return []
+        return sorted(known, key=lambda piece: (self._frequency[piece], piece))[:num]
 
     def _note(self, match: Match, items: Iterable[int]) -> None:
         self._counts[match] += 1
         self._met.update(items)
 
 
-def _similarity(one: Pieces, other: Pieces) -> float:
-    shared = len(one & other)
-    return shared / (len(one) + len(other) - shared)
-
-
-def _pieces(text: str) -> Pieces:
+def _pieces(text: str) -> frozenset[str]:
     text = text[:_MAX_CHARS]
-    # Hashes of Python's own would differ from process to process, and so would the order of ties.
     return frozenset(
-        _key(text[start : start + _PIECE]) for start in range(max(len(text) - _PIECE + 1, 1))
+        text[start : start + _PIECE] for start in range(max(len(text) - _PIECE + 1, 1))
     )
-
-
-def _key(text: str) -> int:
-    return int.from_bytes(fingerprint(text)[:8])

@@ -29,7 +29,8 @@ class DraftFiles:
         self.folder = folder
         self.record = folder / "draft.json"
         self.rows = folder / "rows.jsonl"
-        self.examples = folder / "examples.json"
+        self.phi_examples = folder / "phi_examples.json"
+        self.cleaning_examples = folder / "cleaning_examples.json"
 
     def iter_rows(self) -> Iterator[DraftRow]:
         """The rows, one at a time.
@@ -44,6 +45,7 @@ class DraftFiles:
                     yield DraftRow(
                         number=fields["number"],
                         num_findings=fields["num_findings"],
+                        codes=tuple(fields["codes"]),
                         entry=MedicalDataEntry(**fields["entry"]),
                     )
         except (OSError, ValueError, TypeError, KeyError) as error:
