@@ -100,11 +100,16 @@ def test_a_model_that_does_not_continue_text_is_refused(
     assert EMBEDDED_MODEL in report.alternatives
 
 
-def test_a_model_without_a_chat_template_gets_a_remark(tiny_model: Path, tmp_path: Path) -> None:
-    assert ROOMY.check(tiny_model).remarks == ()
+def test_a_model_without_a_chat_template_is_refused_before_it_is_loaded(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    assert ROOMY.check(tiny_model).is_compatible
     folder = copy_of(tiny_model, tmp_path / "plain")
     (folder / "chat_template.jinja").unlink()
-    assert "chat template" in ROOMY.check(folder).remarks[0]
+    report = ROOMY.check(folder)
+    assert not report.is_compatible
+    assert "chat template" in report.problems[0]
+    assert EMBEDDED_MODEL in report.alternatives
 
 
 def test_a_folder_without_a_configuration_is_refused(tmp_path: Path) -> None:
