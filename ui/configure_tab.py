@@ -36,6 +36,7 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                     elem_id="configure-model",
                 )
                 note = gr.HTML(elem_id="configure-model-note")
+                model_is_fine = gr.State(True)
             with gr.Column(scale=3, min_width=360):
                 machine = gr.HTML(elem_id="configure-machine")
         with gr.Accordion("What was chosen for this machine, and why", open=False):
@@ -57,8 +58,11 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     given = [shared.dataset_id, shared.settings, *form.components]
     asked = [shared.dataset_id, shared.settings, model]
     page.load(guarded(handlers.suggest), asked, suggested, **LIGHT)
-    model.input(guarded(handlers.suggest), asked, suggested, **BUSY)
-    reset.click(guarded(handlers.suggest), asked, suggested, **BUSY)
+    # The hub may take its time to answer, and only the note should look busy meanwhile.
+    model.input(guarded(handlers.look), asked, [note, model_is_fine], **BUSY).then(
+        guarded(handlers.choose), [model_is_fine, *asked], suggested, **LIGHT
+    )
+    reset.click(guarded(handlers.suggest), asked, suggested, **LIGHT)
     tab.select(guarded(handlers.check), given, checked, **LIGHT)
     gr.on(
         [one.input for one in form.components],
@@ -84,16 +88,28 @@ class Handlers:
         self._configuration = services.configuration
         self._form = form
 
-    def suggest(self, dataset_id: str, kept: dict[str, Any], model_name: str) -> list[Any]:
-        """What suits a model, this machine and the data, shown in the form.
-
-        A model that cannot be used changes nothing but the note under it.
-        """
+    def look(self, dataset_id: str, kept: dict[str, Any], model_name: str) -> list[Any]:
+        """What is known of a model before it is loaded, and whether it can be used here."""
+        del dataset_id
         try:
-            note = self._note(model_name)
+            return [self._note(model_name), True]
         except ModelError as error:
-            told = markup.notice(f"{error} {self._kept_model(kept)}", "bad")
-            return [gr.skip(), gr.skip(), told, *[gr.skip()] * (2 + len(self._form.components))]
+            kept_model = wording.MODEL_KEPT.format(model=self._model_of(kept))
+            return [markup.notice(f"{error} {kept_model}", "bad"), False]
+
+    def choose(
+        self, is_fine: bool, dataset_id: str, kept: dict[str, Any], model_name: str
+    ) -> list[Any]:
+        """Another model was chosen; one that cannot be used here changes nothing."""
+        if not is_fine:
+            return [gr.skip()] * (5 + len(self._form.components))
+        return self.suggest(dataset_id, kept, model_name)
+
+    def suggest(self, dataset_id: str, kept: dict[str, Any], model_name: str) -> list[Any]:
+        """What suits a model, this machine and the data, shown in the form."""
+        note, is_fine = self.look(dataset_id, kept, model_name)
+        if not is_fine:
+            return [gr.skip(), gr.skip(), note, *[gr.skip()] * (2 + len(self._form.components))]
         num_train = self._datasets.card(dataset_id).num_train if dataset_id else None
         suggestion = self._configuration.defaults(model_name, num_train=num_train)
         return [
@@ -116,9 +132,6 @@ class Handlers:
 
     def _model_of(self, kept: dict[str, Any]) -> str:
         return str(kept.get("model_name") or self._configuration.models()[0].name)
-
-    def _kept_model(self, kept: dict[str, Any]) -> str:
-        return wording.MODEL_KEPT.format(model=self._model_of(kept))
 
     def _note(self, model_name: str) -> str:
         """What is known of the model before it is loaded.

@@ -174,7 +174,7 @@ def machine(environment: EnvironmentConfig) -> dict[str, str]:
 
 def model_note(entry: CatalogEntry | None, report: CompatibilityReport) -> str:
     """What is known of a model: what it is for, its size, its licence, the memory it takes."""
-    parts = [entry.note, f"{entry.billion_parameters:g} billion parameters."] if entry else []
+    parts = [entry.note, f"{entry.billion_parameters:.3g} billion parameters."] if entry else []
     if entry:
         parts.append(f"{entry.licence}.")
     if report.needed_gib is not None and report.available_gib is not None:

@@ -17,6 +17,9 @@ from medqlora.errors import ModelError
 _FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
 
+ANSWER_SECONDS = 10.0
+
+
 def fetch(model_name: str) -> Path:
     """Folder with the model's files; what was fetched before is not fetched again.
 
@@ -39,9 +42,15 @@ def fetch_config(model_name: str) -> Mapping[str, Any]:
     Raises:
         ModelError: As `fetch`, or the file is damaged.
     """
-    from huggingface_hub import hf_hub_download
+    from huggingface_hub import HfApi, hf_hub_download, try_to_load_from_cache
 
-    path = _asked(model_name, lambda token: hf_hub_download(model_name, "config.json", token=token))
+    def ask(token: str | None) -> str:
+        # Asked first, because a download goes on trying for half a minute where there is no way.
+        HfApi().model_info(model_name, timeout=ANSWER_SECONDS, token=token)
+        return hf_hub_download(model_name, "config.json", token=token)
+
+    kept = try_to_load_from_cache(model_name, "config.json")
+    path = kept if isinstance(kept, str) else _asked(model_name, ask)
     try:
         described: Mapping[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
@@ -53,6 +62,7 @@ def fetch_config(model_name: str) -> Mapping[str, Any]:
 
 
 def _asked(model_name: str, ask: Callable[[str | None], str]) -> str:
+    import httpx
     from huggingface_hub.errors import (
         EntryNotFoundError,
         GatedRepoError,
@@ -63,7 +73,7 @@ def _asked(model_name: str, ask: Callable[[str | None], str]) -> str:
 
     try:
         return ask(os.environ.get("HF_TOKEN") or None)
-    except LocalEntryNotFoundError as error:
+    except (LocalEntryNotFoundError, httpx.TransportError) as error:
         raise ModelError(
             f"The model {model_name} is not on this machine and the model hub cannot be reached.",
             hint=f"Check the network, or choose {EMBEDDED_MODEL}, which needs none.",

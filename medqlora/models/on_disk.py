@@ -48,4 +48,4 @@ def _billion_parameters(config: Path) -> float | None:
         shape = shape_of(json.loads(config.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-    return round(shape.billion_parameters, 3) if shape else None
+    return shape.billion_parameters if shape else None
