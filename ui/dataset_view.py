@@ -1,28 +1,25 @@
-"""What the Dataset tab shows of a dataset, and the inputs that say which column is what.
+"""What the Dataset tab shows of a file that was read or of a prepared dataset.
 
-Both come as a set of components and the functions that make their updates. When they change is for
-`dataset_tab`.
+A set of components and the functions that make their updates. When they change is for
+`dataset_tab`, the pictures are `dataset_html`'s.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import gradio as gr
 
-from medqlora.domain.dataset import (
-    ColumnMapping,
-    DatasetCard,
-    MedicalDataEntry,
-    ReadResult,
-    ValidationResult,
-)
-from medqlora.errors import DataError, MappingNeededError
-from ui import markup, present, wording
+from medqlora.domain.dataset import ColumnMapping, DatasetCard, MedicalDataEntry, ValidationResult
+from medqlora.domain.preparing import Draft, DraftRow, LengthReport, PhiExample, TemplateProof
+from ui import dataset_html, dataset_words, markup, wording
 
 PREVIEW_ROWS = 8
+
+Updates = dict[Any, Any]
+"""What a handler sets, by component."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,44 +28,33 @@ class View:
 
     notice: gr.HTML
     facts: gr.HTML
-    preview: gr.Tabs
+    tabs: gr.Tabs
     table: gr.HTML
     chat: gr.Chatbot
     findings: gr.HTML
+    downloads: gr.Row
+    report_html: gr.DownloadButton
+    report_csv: gr.DownloadButton
+    phi_tab: gr.Tab
+    phi: gr.HTML
+    cleaning_tab: gr.Tab
+    cleaning: gr.HTML
+    record_tab: gr.Tab
+    record: gr.HTML
+    lengths: gr.HTML
+    proof: gr.HTML
 
     @property
     def outputs(self) -> list[Any]:
-        """What a handler sets, in order."""
+        """What a handler may set."""
         return [getattr(self, one.name) for one in fields(self)]
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """The inputs that say which column is what, folded away where a file speaks for itself."""
-
-    box: gr.Accordion
-    prompt: gr.Dropdown
-    response: gr.Dropdown
-    context: gr.Dropdown
-    is_own: gr.State
-    read_again: gr.Button
-
-    @property
-    def inputs(self) -> list[Any]:
-        """What a handler reads."""
-        return [self.prompt, self.response, self.context]
-
-    @property
-    def outputs(self) -> list[Any]:
-        """What a handler sets, in order."""
-        return [self.box, *self.inputs, self.is_own]
-
-
 def lay_out_view() -> View:
-    """A notice, figures, and the preview as table, as chat, and with what was found."""
+    """A notice, figures, and the dataset from all sides."""
     notice = gr.HTML(elem_id="dataset-notice")
     facts = gr.HTML(elem_id="dataset-facts")
-    with gr.Tabs(visible=False, elem_id="dataset-preview") as preview:
+    with gr.Tabs(visible=False, elem_id="dataset-preview") as tabs:
         with gr.Tab("As a table", elem_id="dataset-preview-table"):
             table = gr.HTML(elem_id="dataset-table")
         with gr.Tab("As a chat", elem_id="dataset-preview-chat"):
@@ -77,116 +63,129 @@ def lay_out_view() -> View:
             )
         with gr.Tab("Findings", elem_id="dataset-preview-findings"):
             findings = gr.HTML(elem_id="dataset-findings")
-    return View(notice, facts, preview, table, chat, findings)
-
-
-def lay_out_columns() -> Columns:
-    """Three lists of columns and a button."""
-    with gr.Accordion("Columns", open=False, visible=False, elem_id="dataset-columns") as box:
-        prompt = gr.Dropdown(
-            label="Question",
-            info="One column, or several in order.",
-            multiselect=True,
-            elem_id="dataset-prompt",
-        )
-        response = gr.Dropdown(label="Answer", elem_id="dataset-response")
-        context = gr.Dropdown(
-            label="Text that the question is about",
-            info="May stay empty.",
-            elem_id="dataset-context",
-        )
-        read_again = gr.Button("Read with these columns", elem_id="dataset-read-again", size="md")
-    return Columns(box, prompt, response, context, gr.State(False), read_again)
-
-
-def nothing(notice: str) -> list[Any]:
-    """Updates of a view with a notice alone."""
-    return [notice, "", gr.Tabs(visible=False), "", [], ""]
-
-
-def of_card(card: DatasetCard, entries: Sequence[MedicalDataEntry]) -> list[Any]:
-    """Updates of a view for a prepared dataset and its first entries."""
-    sentence = wording.PREPARED.format(name=card.name, train=card.num_train, held=card.num_eval)
-    return [
-        markup.notice(sentence, "good"),
-        markup.facts(present.dataset_facts(card.validation, card)),
-        *_preview(entries, card.num_train),
-        _findings(card.validation, card.mapping, card.warnings),
-    ]
-
-
-def of_file(result: ReadResult) -> list[Any]:
-    """Updates of a view for a file as it was read."""
-    counts = result.counts
-    if result.validation.is_valid:
-        notice = markup.notice(wording.FILE_READ.format(valid=counts.valid, rows=counts.rows))
-    else:
-        notice = markup.notice(wording.FILE_UNUSABLE.format(rows=counts.rows), "bad")
-    return [
+            with gr.Row(visible=False) as downloads:
+                report_html = gr.DownloadButton(
+                    "Report as a page", elem_id="dataset-report-html", size="md"
+                )
+                report_csv = gr.DownloadButton(
+                    "Report as a table (CSV)", elem_id="dataset-report-csv", size="md"
+                )
+        with gr.Tab("PHI screen", elem_id="dataset-preview-phi") as phi_tab:
+            phi = gr.HTML(elem_id="dataset-phi")
+        with gr.Tab("Cleaning", elem_id="dataset-preview-cleaning") as cleaning_tab:
+            cleaning = gr.HTML(elem_id="dataset-cleaning-examples")
+        with gr.Tab("How it was made", elem_id="dataset-preview-record") as record_tab:
+            record = gr.HTML(elem_id="dataset-record")
+        with gr.Tab("Length", elem_id="dataset-preview-lengths"):
+            lengths = gr.HTML(elem_id="dataset-lengths")
+        with gr.Tab("What the model sees", elem_id="dataset-preview-proof"):
+            proof = gr.HTML(elem_id="dataset-proof")
+    return View(
         notice,
-        markup.facts(present.dataset_facts(result.validation, None)),
-        *_preview(result.entries[:PREVIEW_ROWS], len(result.entries)),
-        _findings(result.validation, result.mapping, result.warnings),
-    ]
+        facts,
+        tabs,
+        table,
+        chat,
+        findings,
+        downloads,
+        report_html,
+        report_csv,
+        phi_tab,
+        phi,
+        cleaning_tab,
+        cleaning,
+        record_tab,
+        record,
+        lengths,
+        proof,
+    )
 
 
-def _preview(entries: Sequence[MedicalDataEntry], total: int) -> list[Any]:
+def nothing(view: View, notice: str) -> Updates:
+    """Updates of a view with a notice alone."""
+    return {view.notice: notice, view.facts: "", view.tabs: gr.Tabs(visible=False)}
+
+
+def of_card(view: View, card: DatasetCard, entries: Sequence[MedicalDataEntry]) -> Updates:
+    """Updates of a view for a prepared dataset and its first entries."""
+    sentence = wording.PREPARED.format(
+        name=card.name, train=f"{card.num_train:,}", held=f"{card.num_eval:,}"
+    )
+    unscreened = "" if card.screening else markup.notice(wording.UNSCREENED, "warn")
+    return {
+        view.notice: markup.notice(sentence, "good") + unscreened,
+        view.facts: markup.facts(dataset_words.dataset_facts(card.validation, card)),
+        **_preview(view, entries, card.num_train),
+        view.findings: _findings(card.validation, card.mapping, card.warnings),
+        view.downloads: gr.Row(visible=False),
+        view.phi_tab: gr.Tab(visible=False),
+        view.cleaning_tab: gr.Tab(visible=False),
+        view.record_tab: gr.Tab(visible=True),
+        view.record: dataset_html.record(card),
+    }
+
+
+def of_draft(
+    view: View,
+    draft: Draft,
+    rows: Sequence[DraftRow],
+    phi_examples: Sequence[PhiExample],
+    cleaning: str,
+) -> Updates:
+    """Updates of a view for a file as it was read.
+
+    Args:
+        view: The components.
+        draft: The file.
+        rows: Its first rows.
+        phi_examples: Findings of the PHI screen with the text around them.
+        cleaning: What each cleaning step would do, as HTML.
+    """
+    counts = draft.validation.counts
+    if draft.validation.is_valid:
+        sentence = wording.FILE_READ.format(valid=f"{counts.valid:,}", rows=f"{counts.rows:,}")
+        found = wording.PHI_TO_DECIDE if draft.phi.num_rows_with_phi else ""
+        notice = markup.notice(f"{sentence} {found}", "warn" if found else "plain")
+    else:
+        notice = markup.notice(wording.FILE_UNUSABLE.format(rows=f"{counts.rows:,}"), "bad")
+    facts = dataset_words.dataset_facts(draft.validation, None)
+    if draft.phi.num_rows_with_phi:
+        facts["Entries with PHI findings"] = f"{draft.phi.num_rows_with_phi:,}"
+    return {
+        view.notice: notice,
+        view.facts: markup.facts(facts),
+        **_preview(view, [one.entry for one in rows], draft.num_entries),
+        view.findings: _findings(draft.validation, draft.mapping, draft.warnings),
+        view.downloads: gr.Row(visible=True),
+        view.phi_tab: gr.Tab(visible=True),
+        view.phi: dataset_html.phi(draft.phi, phi_examples),
+        view.cleaning_tab: gr.Tab(visible=True),
+        view.cleaning: cleaning,
+        view.record_tab: gr.Tab(visible=False),
+    }
+
+
+def measured(view: View, lengths: LengthReport, proofs: Sequence[TemplateProof]) -> Updates:
+    """Updates of a view once tokens were counted."""
+    return {view.lengths: dataset_html.lengths(lengths), view.proof: dataset_html.proof(proofs)}
+
+
+def not_measured(view: View, why: str) -> Updates:
+    """Updates of a view while tokens are not counted."""
+    return {view.lengths: markup.empty(why), view.proof: markup.empty(why)}
+
+
+def _preview(view: View, entries: Sequence[MedicalDataEntry], total: int) -> Updates:
     caption = wording.PREVIEW_NOTE.format(shown=len(entries), total=f"{total:,}")
-    table = markup.table(("Question", "Answer"), present.entry_rows(entries), caption=caption)
-    return [gr.Tabs(visible=True), table, present.chat(entries)]
+    table = markup.table(("Question", "Answer"), dataset_words.entry_rows(entries), caption=caption)
+    return {
+        view.tabs: gr.Tabs(visible=bool(entries)),
+        view.table: table,
+        view.chat: dataset_words.chat(entries),
+    }
 
 
 def _findings(checked: ValidationResult, mapping: ColumnMapping, warnings: Sequence[str]) -> str:
-    rows = present.findings(checked, warnings)
+    rows = dataset_words.findings(checked, warnings)
     found = markup.sentences(rows) if rows else markup.empty(wording.NO_FINDINGS)
-    return found + markup.note(present.mapping_sentence(mapping))
-
-
-def ask_columns(error: MappingNeededError, samples: Mapping[str, str]) -> list[Any]:
-    """Updates of the column inputs for a file that does not speak for itself.
-
-    Args:
-        error: Which columns there are.
-        samples: A value of each column, as far as known, to tell them apart.
-    """
-    nothing = ColumnMapping(prompt=(), response="")
-    return _columns(present.column_options(error.columns, samples), nothing, is_open=True)
-
-
-def show_columns(result: ReadResult, *, is_own: bool) -> list[Any]:
-    """Updates of the column inputs for a file that was read."""
-    options = present.column_options(result.columns, {})
-    return [*_columns(options, result.mapping, is_open=False)[:-1], is_own]
-
-
-def _columns(options: list[present.Option], mapping: ColumnMapping, *, is_open: bool) -> list[Any]:
-    columns = [value for _, value in options]
-    named = [one for one in mapping.prompt if one in columns]
-    response = mapping.response if mapping.response in columns else None
-    context = mapping.context if mapping.context in columns else None
-    return [
-        gr.Accordion(visible=True, open=is_open),
-        gr.Dropdown(choices=options, value=named),
-        gr.Dropdown(choices=options, value=response),
-        gr.Dropdown(choices=[("None", ""), *options], value=context or ""),
-        False,
-    ]
-
-
-def mapping_from(prompt: list[str], response: str | None, context: str | None) -> ColumnMapping:
-    """What the column inputs say.
-
-    Raises:
-        DataError: The question or the answer is missing.
-    """
-    if not prompt or not response:
-        raise DataError(
-            "A question column and an answer column are needed.",
-            hint="Choose both, then read the file again.",
-        )
-    return ColumnMapping(
-        prompt=tuple(prompt),
-        response=response,
-        context=context or None,
-        reason="You chose these columns.",
-    )
+    return found + markup.note(dataset_words.mapping_sentence(mapping))

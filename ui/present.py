@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from medqlora.domain.dataset import ColumnMapping, DatasetCard, MedicalDataEntry, ValidationResult
 from medqlora.domain.evaluation import ItemResult
 from medqlora.domain.resources import EnvironmentConfig
 from medqlora.domain.snapshot import Message, RunSnapshot
@@ -31,13 +30,6 @@ METRICS: Mapping[str, str] = {
     "token_f1": "Token F1",
     "rouge_l": "ROUGE-L",
     "exact_match": "Exact match",
-}
-COUNTS: Mapping[str, str] = {
-    "missing_or_empty": "Empty",
-    "corrupted": "Unreadable",
-    "dup_exact": "Repeated",
-    "dup_prompt_conflict": "Same question, other answer",
-    "resp_lt_3_words": "Answers under 3 words",
 }
 SHOWN_CHARS = 400
 NONE = "-"
@@ -72,89 +64,6 @@ def figure(value: float | None) -> str:
 def when(created_at: str) -> str:
     """An ISO time as day and minute."""
     return f"{datetime.fromisoformat(created_at):%d %b, %H:%M}"
-
-
-# Datasets
-
-
-def dataset_options(cards: Iterable[DatasetCard]) -> list[Option]:
-    """The prepared datasets for a drop-down."""
-    return [
-        (
-            f"{one.name} · {one.num_train + one.num_eval:,} entries",
-            one.dataset_id,
-        )
-        for one in cards
-    ]
-
-
-def dataset_facts(checked: ValidationResult, card: DatasetCard | None) -> dict[str, str]:
-    """The figures of a dataset that matter at a glance; findings of zero are left out."""
-    counts = checked.counts
-    shown = {"Entries": counts.rows, "Usable": counts.valid}
-    if card:
-        shown |= {"To learn from": card.num_train, "Held out": card.num_eval}
-    found = {COUNTS[name]: getattr(counts, name) for name in COUNTS}
-    shown |= {label: count for label, count in found.items() if count}
-    return {label: f"{count:,}" for label, count in shown.items()}
-
-
-def findings(
-    checked: ValidationResult, warnings: Sequence[str] = ()
-) -> list[tuple[str, Tone, str]]:
-    """What checking found, most serious first: which rows, how serious, what."""
-    rows: list[tuple[str, Tone, str]] = [
-        (_rows(one.rows, one.count), SEVERITIES[one.severity], one.message)
-        for one in checked.issues
-    ]
-    return rows + [("file", "warn", text) for text in warnings]
-
-
-def _rows(rows: Sequence[int], count: int) -> str:
-    if not rows:
-        return f"{count}" if count else ""
-    more = ", …" if count > len(rows[:3]) else ""
-    return ("row " if count == 1 else "rows ") + ", ".join(map(str, rows[:3])) + more
-
-
-def column_options(columns: Sequence[str], samples: Mapping[str, str]) -> list[Option]:
-    """Columns for a drop-down, each with a value from the file where one is known."""
-    return [
-        (f"{one}: {shortened(samples[one], 60)}" if one in samples else one, one) for one in columns
-    ]
-
-
-def mapping_sentence(mapping: ColumnMapping) -> str:
-    """How columns became questions and answers."""
-    parts = [f"Question: {' + '.join(mapping.prompt)}", f"answer: {mapping.response}"]
-    if mapping.context:
-        parts.append(f"context: {mapping.context}")
-    return f"{'; '.join(parts)}. {mapping.reason}".strip()
-
-
-def entry_rows(entries: Iterable[MedicalDataEntry]) -> list[tuple[str, str]]:
-    """Questions and answers, cut for a table; what a question refers to comes after it."""
-    return [(shortened(_with_context_behind(one)), shortened(one.answer)) for one in entries]
-
-
-def _with_context_behind(entry: MedicalDataEntry) -> str:
-    return f"{entry.question}\n\nAbout: {entry.context}" if entry.context else entry.question
-
-
-def asked(entry: MedicalDataEntry) -> str:
-    """What the model is asked: the question after the text that it refers to, the text cut."""
-    if not entry.context:
-        return shortened(entry.question, 900)
-    return f"{shortened(entry.context, 500)}\n\n{shortened(entry.question, 900)}"
-
-
-def chat(entries: Iterable[MedicalDataEntry]) -> list[dict[str, str]]:
-    """Entries as the turns of a conversation."""
-    turns: list[dict[str, str]] = []
-    for one in entries:
-        turns.append({"role": "user", "content": asked(one)})
-        turns.append({"role": "assistant", "content": shortened(one.answer, 900)})
-    return turns
 
 
 # The machine

@@ -13,7 +13,7 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import DataError
 from medqlora.services import Services
-from ui import markup, present, wording
+from ui import dataset_words, markup, present, wording
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, status_html, tab_name
 
@@ -87,7 +87,7 @@ class Handlers:
         """The tab is opened: the run that is going on, else the one chosen last."""
         cards = self._datasets.cards()
         chosen = dataset_id or (cards[0].dataset_id if cards else "")
-        dropdown = gr.Dropdown(choices=present.dataset_options(cards), value=chosen or None)
+        dropdown = gr.Dropdown(choices=dataset_words.dataset_options(cards), value=chosen or None)
         shown = self._training.current() or run_id or self._newest()
         return [dropdown, self._plan(chosen, settings), shown, *self._live(shown)]
 

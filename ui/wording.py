@@ -57,16 +57,64 @@ SAMPLE_NOTE: Final = (
     "No data at hand? The sample has about 250 short questions and answers from at least "
     "12 specialties."
 )
-UPLOAD_LABEL: Final = "Your file: JSON, JSONL or CSV, and also XLSX, Parquet or XML"
+UPLOAD_LABEL: Final = "Your file: Excel, CSV, JSON, JSONL, Parquet or XML, zipped or not"
 PRIVACY_NOTE: Final = (
-    "Your file stays on the machine that runs this page. Remove names, dates and record numbers of "
-    "patients before you upload; nothing here does that for you."
+    "Your file stays on the machine that runs this page. The PHI screen looks for names, dates and "
+    "numbers of patients in it; it misses some, so take out what you can beforehand."
 )
 DATASETS_HELP: Final = "Every dataset that was prepared here; Train uses the one you choose."
 NO_DATASET: Final = "Nothing chosen yet. Use the sample, or upload a file of your own."
 MAPPING_NEEDED: Final = (
-    "The columns do not say by themselves which is the question and which the answer. Choose them "
-    "under Columns, where a value of each is shown, then press Read with these columns."
+    "Choose them under Columns, where a value of each is shown, then press Read with these columns."
+)
+CANCELLING: Final = "Cancelling"
+TO_KEEP: Final = 'To keep it, type "{words}"'
+PHI_CHOICE_HELP: Final = "What is to happen with what may tell who a patient is."
+PHI_TO_DECIDE: Final = (
+    "The PHI screen found something: look at the tab PHI screen, and choose at the left what is to "
+    "happen with it."
+)
+PHI_NOTHING: Final = "The PHI screen found nothing in {rows} entries."
+PHI_FOUND: Final = "The PHI screen found {places} places in {rows} entries."
+PHI_SCOPE: Final = (
+    "The PHI screen works by rules and lists of names, and mostly for English. It misses some "
+    "things and takes others for PHI that are not. It certifies nothing; you stay responsible."
+)
+UNSCREENED: Final = (
+    "This dataset was never seen by the PHI screen, so it cannot be trained on. Upload its file "
+    "again and prepare it."
+)
+CLEANING_HELP: Final = (
+    "Nothing is changed unless you tick it; see the tab Cleaning for examples. Your file itself "
+    "is never changed."
+)
+NOTHING_TO_CLEAN: Final = "There is nothing that cleaning would change."
+LABEL_HELP: Final = "A column whose values are to be as frequent on both sides."
+GROUP_HELP: Final = "A column, such as a patient or a document, whose rows stay together."
+LICENCE_HELP: Final = "Where the data is from and who allowed its use; kept with the dataset."
+COUNTING: Final = "Counting tokens with the tokenizer of {model} …"
+LENGTHS_FIT: Final = (
+    "Every entry fits into {length} tokens; the longest has {longest}. Counted with {model}."
+)
+LENGTHS_CUT: Final = (
+    "With at most {length} tokens an entry, {cut} entries ({share}) are cut, {answers} of all "
+    "answer tokens are lost, and {lost} entries have no answer left. {for_99} tokens would keep "
+    "99 % of the entries whole; the longest has {longest}. Counted with {model}."
+)
+LENGTHS_LEGEND: Final = (
+    "Each bar counts the entries of that length; red ones are longer than the longest entry that "
+    "is set in Configure."
+)
+PROOF_LEGEND: Final = (
+    "Entries exactly as the model sees them. Coloured tokens are learned, grey ones only read, "
+    "struck ones cut off."
+)
+PROOF_NOTHING_LEARNED: Final = "Nothing of this entry would be learned: raise the longest entry."
+NO_OVERLAP: Final = "No entry to learn from asks what {benchmark} asks."
+OVERLAP: Final = (
+    "{entries} entries to learn from ask what {benchmark} asks ({exact} the very same, "
+    "{normalised} but for case and punctuation, {near} nearly): results on it look better than "
+    "they are."
 )
 FILE_READ: Final = "{valid} of {rows} entries can be used. Look at the preview, then press Prepare."
 FILE_UNUSABLE: Final = "None of the {rows} entries can be used; see the findings below."

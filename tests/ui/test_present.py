@@ -14,7 +14,7 @@ from medqlora.domain.dataset import (
 from medqlora.domain.events import RunStarted, RunWarned
 from medqlora.domain.resources import EnvironmentConfig, GPUInfo
 from tests.ui.snapshots import STARTED, STOPPED, THREE_STEPS, folded, step
-from ui import present
+from ui import dataset_words, present
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_counts_of_zero_are_not_shown():
     checked = ValidationResult(
         is_valid=True, counts=ValidationCounts(rows=1200, valid=1198, missing_or_empty=2)
     )
-    assert present.dataset_facts(checked, None) == {
+    assert dataset_words.dataset_facts(checked, None) == {
         "Entries": "1,200",
         "Usable": "1,198",
         "Empty": "2",
@@ -98,14 +98,14 @@ def test_a_finding_says_which_rows():
         count=40,
     )
     checked = ValidationResult(is_valid=True, counts=ValidationCounts(), issues=(issue,))
-    assert present.findings(checked, ["Odd encoding."]) == [
+    assert dataset_words.findings(checked, ["Odd encoding."]) == [
         ("rows 3, 7, 9, …", "bad", "No answer."),
         ("file", "warn", "Odd encoding."),
     ]
 
 
 def test_the_chat_preview_puts_the_context_before_the_question():
-    turns = present.chat([MedicalDataEntry("Does it help?", "Yes.", context="A trial.")])
+    turns = dataset_words.chat([MedicalDataEntry("Does it help?", "Yes.", context="A trial.")])
     assert turns == [
         {"role": "user", "content": "A trial.\n\nDoes it help?"},
         {"role": "assistant", "content": "Yes."},
@@ -113,7 +113,7 @@ def test_the_chat_preview_puts_the_context_before_the_question():
 
 
 def test_a_column_is_offered_with_a_value_that_tells_what_it_holds():
-    assert present.column_options(("q", "id"), {"q": "What is gout?"}) == [
+    assert dataset_words.column_options(("q", "id"), {"q": "What is gout?"}) == [
         ("q: What is gout?", "q"),
         ("id", "id"),
     ]
@@ -121,7 +121,10 @@ def test_a_column_is_offered_with_a_value_that_tells_what_it_holds():
 
 def test_a_mapping_is_one_sentence_with_its_reason():
     mapping = ColumnMapping(prompt=("q", "opts"), response="a", reason="They are called so.")
-    assert present.mapping_sentence(mapping) == "Question: q + opts; answer: a. They are called so."
+    assert (
+        dataset_words.mapping_sentence(mapping)
+        == "Question: q + opts; answer: a. They are called so."
+    )
 
 
 @pytest.mark.parametrize(

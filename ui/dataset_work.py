@@ -1,0 +1,295 @@
+"""What the Dataset tab's controls do: start a job, follow it, show what came of it.
+
+`work` is a small state of one browser tab: the job that is followed, the draft that is shown, and
+the count of tokens that is going on. The jobs and drafts themselves are the dataset service's, so
+that losing the page loses nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from medqlora.domain.dataset import DatasetCard
+from medqlora.domain.preparing import Choices, Draft
+from medqlora.errors import DataError, MappingNeededError, MedQLoRAError
+from medqlora.services.imports import CLEANING_STEPS
+from ui import (
+    dataset_choices,
+    dataset_html,
+    dataset_view,
+    dataset_words,
+    markup,
+    wording,
+)
+from ui.dataset_choices import Columns, Decisions
+from ui.dataset_tokens import Tokens
+from ui.dataset_view import Updates, View
+from ui.shared import Shared
+
+Work = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """The left column: what there is to do, from the top down."""
+
+    sample: gr.Button
+    file: gr.File
+    drafts: gr.Dropdown
+    progress: gr.HTML
+    cancel: gr.Button
+    columns: Columns
+    decisions: Decisions
+    prepare: gr.Button
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What a handler may set."""
+        own = [self.sample, self.drafts, self.progress, self.cancel, self.prepare]
+        return [*own, *self.columns.outputs, *self.decisions.outputs]
+
+
+class Handlers:
+    """The controls' handlers; each gives its updates by component.
+
+    Args:
+        shared: What the tabs share.
+        steps: The left column.
+        view: The right column.
+        prepared: The list of prepared datasets.
+        work: The tab's state.
+        timer: Ticks while a job is followed.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        steps: Steps,
+        view: View,
+        prepared: gr.Dropdown,
+        work: gr.State,
+        timer: gr.Timer,
+    ) -> None:
+        self._datasets = shared.services.datasets
+        self._imports = shared.services.datasets.imports
+        self._dataset_id = shared.dataset_id
+        self._steps, self._view, self._prepared = steps, view, prepared
+        self._work, self._timer = work, timer
+        self._tokens = Tokens(self._datasets, view, work, timer)
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What any handler may set."""
+        mine = [self._dataset_id, self._prepared, self._work, self._timer]
+        return [*mine, *self._steps.outputs, *self._view.outputs]
+
+    def open(self, dataset_id: str, settings: dict[str, Any]) -> Updates:
+        """A page load: the dataset chosen before, else the newest."""
+        cards = self._datasets.cards()
+        chosen = {one.dataset_id: one for one in cards}.get(dataset_id, next(iter(cards), None))
+        if chosen:
+            return {**self._card(chosen, settings), **self._drafts()}
+        empty = dataset_view.nothing(self._view, markup.empty(wording.NO_DATASET))
+        return {
+            self._dataset_id: "",
+            self._prepared: gr.Dropdown(choices=[], value=None),
+            **empty,
+            **self._drafts(),
+        }
+
+    def refresh(self, dataset_id: str, work: Work, settings: dict[str, Any]) -> Updates:
+        """The tab is opened: the list as it is now, and lengths for the model chosen meanwhile."""
+        shown = work.get("draft") or dataset_id
+        if work.get("job") or not shown:
+            return {self._prepared: self._options(dataset_id)}
+        tokens = self._tokens.shown(shown, settings, work)
+        return {self._prepared: self._options(dataset_id), **tokens}
+
+    def use_sample(self) -> Updates:
+        """Reads and prepares the data that ships with the project."""
+        return self._following({"job": self._imports.start_import(None), "is_sample": True})
+
+    def read(self, path: str) -> Updates:
+        """Reads an uploaded file."""
+        return self._following({"job": self._imports.start_import(Path(path))})
+
+    def read_as(
+        self, path: str | None, prompt: list[str], response: str | None, context: str | None
+    ) -> Updates:
+        """Reads the uploaded file again with the columns that the user named."""
+        if path is None:
+            raise DataError("The file is not here any more.", hint="Upload it again.")
+        mapping = dataset_choices.mapping_from(prompt, response, context)
+        return self._following({"job": self._imports.start_import(Path(path), mapping=mapping)})
+
+    def propose(self, work: Work, number: str) -> Updates:
+        """One of the readings was chosen: its columns, to be looked at and changed."""
+        try:
+            self._imports.require_success(work["asked"])
+        except MappingNeededError as error:
+            return dataset_choices.filled(self._steps.columns, error, error.candidates[int(number)])
+        return {}
+
+    def go_on(self, draft_id: str, settings: dict[str, Any]) -> Updates:
+        """A file that was read before was chosen."""
+        return self._draft(self._imports.draft(draft_id), settings)
+
+    def forget(self) -> Updates:
+        """The uploaded file was taken away."""
+        return {
+            self._steps.columns.box: gr.Accordion(visible=False),
+            self._work: {},
+            **self._buttons(is_ready=False),
+            **dataset_choices.hidden(self._steps.decisions),
+        }
+
+    def cancel(self, work: Work) -> Updates:
+        """Ends the job that is going on; what it wrote so far is removed."""
+        if work.get("job"):
+            self._imports.stop(work["job"])
+        return {self._steps.progress: markup.progress(wording.CANCELLING, None)}
+
+    def prepare(self, work: Work, *given: Any) -> Updates:
+        """Makes a dataset of the file that was read."""
+        if not work.get("draft"):
+            raise DataError("No file was read yet.", hint="Upload one, or use the sample.")
+        draft = self._imports.draft(work["draft"])
+        names = [one.name for one in fields(Decisions)][1:]
+        choices = dataset_choices.choices_from(dict(zip(names, given, strict=True)), draft)
+        job = self._imports.start_preparing(draft.draft_id, choices)
+        return self._following({"job": job, "draft": draft.draft_id})
+
+    def choose(self, dataset_id: str, settings: dict[str, Any]) -> Updates:
+        """Another prepared dataset was chosen."""
+        return self._card(self._datasets.use(dataset_id), settings)
+
+    def tick(self, work: Work, settings: dict[str, Any]) -> Any:
+        """How the job stands, and what came of it once it is over."""
+        if job := work.get("job"):
+            snapshot = self._imports.snapshot(job)
+            if snapshot.is_live:
+                bar = markup.progress(snapshot.phase, snapshot.progress)
+                return {self._steps.progress: bar}
+            return self._ended(work, settings)
+        return self._tokens.tick(work, settings)
+
+    def _following(self, work: Work) -> Updates:
+        return {
+            self._work: work,
+            self._timer: gr.Timer(active=True),
+            self._steps.progress: markup.progress("Starting", None),
+            self._steps.cancel: gr.Button(visible=True),
+            self._steps.sample: gr.Button(interactive=False),
+            self._steps.prepare: gr.Button(interactive=False),
+        }
+
+    def _ended(self, work: Work, settings: dict[str, Any]) -> Updates:
+        over = {
+            self._steps.progress: "",
+            self._steps.cancel: gr.Button(visible=False),
+            self._timer: gr.Timer(active=False),
+        }
+        try:
+            if self._imports.spec(work["job"]).kind == "prepare":
+                card = self._datasets.prepared(work["job"])
+                return {**over, **self._card(card, settings, draft_id=work["draft"])}
+            self._imports.require_success(work["job"])
+            draft = self._imports.draft(work["job"])
+            if work.get("is_sample"):
+                choices = Choices(phi="mask" if draft.phi.num_rows_with_phi else None)
+                job = self._imports.start_preparing(draft.draft_id, choices)
+                return self._following({"job": job, "draft": draft.draft_id})
+            return {**over, **self._draft(draft, settings)}
+        except MappingNeededError as error:
+            notice = markup.notice(f"{error.message} {wording.MAPPING_NEEDED}", "warn")
+            return {
+                **over,
+                self._work: {"asked": work["job"]},
+                **dataset_view.nothing(self._view, notice),
+                **dataset_choices.asked(self._steps.columns, error),
+                **self._buttons(is_ready=False),
+            }
+        except MedQLoRAError as error:
+            notice = markup.notice(str(error), "bad")
+            draft_id = work.get("draft", "")
+            return {
+                **over,
+                self._work: {"draft": draft_id},
+                **dataset_view.nothing(self._view, notice),
+                **self._buttons(is_ready=bool(draft_id)),
+            }
+
+    def _draft(self, draft: Draft, settings: dict[str, Any]) -> Updates:
+        titles = {name: step.title for name, step in CLEANING_STEPS.items()}
+        work = {"draft": draft.draft_id}
+        return {
+            self._work: work,
+            **dataset_view.of_draft(
+                self._view,
+                draft,
+                self._imports.rows(draft.draft_id, limit=dataset_view.PREVIEW_ROWS),
+                self._imports.phi_examples(draft.draft_id),
+                self._cleaning(draft),
+            ),
+            **self._reports(draft.draft_id),
+            **dataset_choices.understood(self._steps.columns, draft),
+            **dataset_choices.shown_for_draft(self._steps.decisions, draft, titles),
+            **self._buttons(is_ready=draft.validation.is_valid),
+            **self._drafts(),
+            **self._tokens.shown(draft.draft_id, settings, work),
+        }
+
+    def _card(self, card: DatasetCard, settings: dict[str, Any], *, draft_id: str = "") -> Updates:
+        limit = dataset_view.PREVIEW_ROWS
+        entries = self._datasets.entries(card.dataset_id, "train", limit=limit)
+        work = {"draft": draft_id}
+        return {
+            self._work: work,
+            self._dataset_id: card.dataset_id,
+            self._prepared: self._options(card.dataset_id),
+            **dataset_view.of_card(self._view, card, entries),
+            **self._buttons(is_ready=bool(draft_id)),
+            **self._tokens.shown(card.dataset_id, settings, work),
+        }
+
+    def _cleaning(self, draft: Draft) -> str:
+        steps = {
+            name: (f"{CLEANING_STEPS[name].title}: {rows:,} entries", CLEANING_STEPS[name].does)
+            for name, rows in draft.mendable.items()
+        }
+        return dataset_html.cleaning(steps, self._imports.cleaning_examples(draft.draft_id))
+
+    def _reports(self, draft_id: str) -> Updates:
+        # Under Gradio's own folder, which it may serve; the workspace is closed to it.
+        exports = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
+        exports.mkdir(parents=True, exist_ok=True)
+        page, table = self._imports.write_reports(draft_id, Path(tempfile.mkdtemp(dir=exports)))
+        return {
+            self._view.report_html: gr.DownloadButton(value=str(page)),
+            self._view.report_csv: gr.DownloadButton(value=str(table)),
+        }
+
+    def _options(self, dataset_id: str) -> Any:
+        options = dataset_words.dataset_options(self._datasets.cards())
+        return gr.Dropdown(choices=options, value=dataset_id or None)
+
+    def _drafts(self) -> Updates:
+        options = dataset_words.draft_options(self._imports.drafts())
+        return {self._steps.drafts: gr.Dropdown(choices=options, value=None, visible=bool(options))}
+
+    def _buttons(self, *, is_ready: bool) -> Updates:
+        # What there is to do next is what stands out: the sample, or the file that was read.
+        return {
+            self._steps.sample: gr.Button(
+                variant="secondary" if is_ready else "primary", interactive=True
+            ),
+            self._steps.prepare: gr.Button(
+                variant="primary" if is_ready else "secondary", interactive=is_ready
+            ),
+        }
