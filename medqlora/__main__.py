@@ -12,20 +12,30 @@ import json
 import math
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from medqlora.data.columns import parse_mapping
+from medqlora.domain.dataset import ColumnMapping
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
+from medqlora.domain.phi import PhiAction
+from medqlora.domain.preparing import Choices
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import ConfigError, MappingNeededError, MedQLoRAError, PersistenceError
+from medqlora.errors import (
+    ConfigError,
+    MappingNeededError,
+    MedQLoRAError,
+    PersistenceError,
+    PhiDecisionNeededError,
+)
 from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
+from medqlora.services.imports import CLEANING_STEPS, KEEP_CONFIRMATION
 from medqlora.services.jobs import run_in_foreground
 
 SAMPLE = "sample"
@@ -58,23 +68,50 @@ def inspect(options: argparse.Namespace) -> Result:
 
 
 def train(options: argparse.Namespace) -> Result:
-    """Trains as a JSON file says."""
+    """Trains on a file, as a JSON file of settings says."""
     services = Services.open(options.workspace)
-    values = _read_config(options.config)
-    source = _pop(values, "dataset", str, default=SAMPLE)
-    given_mapping = _pop(values, "map", str, default="")
-    mapping = parse_mapping(given_mapping) if given_mapping else None
-    eval_share = _pop(values, "eval_share", (int, float), default=0.1)
+    values = _read_config(options.config) if options.config else {}
+    chosen = _data_options(options, values)
     config = services.configuration.complete(values)
     card = services.datasets.prepare(
-        None if source == SAMPLE else Path(source),
-        mapping=mapping,
-        eval_share=eval_share,
-        seed=config.seed,
+        chosen.path,
+        mapping=chosen.mapping,
+        choices=replace(chosen.choices, seed=config.seed),
+        on_snapshot=_Progress().say,
     )
+    config = services.configuration.complete(values, num_train=card.num_train)
     path = options.run_dir or services.workspace.runs / new_run_id(card.name)
     directory = services.training.create(config, card.dataset_id, path=path.resolve())
     return _run(services, directory)
+
+
+@dataclass(frozen=True, slots=True)
+class _DataOptions:
+    path: Path | None
+    mapping: ColumnMapping | None
+    choices: Choices
+
+
+def _data_options(options: argparse.Namespace, values: dict[str, Any]) -> _DataOptions:
+    """What to train on and what to do with it; takes those settings out of `values`."""
+    source = _pop(values, "dataset", str, default=SAMPLE)
+    source = str(options.data) if options.data else source
+    given_mapping = _pop(values, "map", str, default="")
+    given_mapping = options.map or given_mapping
+    return _DataOptions(
+        path=None if source == SAMPLE else Path(source),
+        mapping=parse_mapping(given_mapping) if given_mapping else None,
+        choices=Choices(
+            phi=options.phi,
+            phi_confirmation=options.phi_confirm,
+            eval_share=_pop(values, "eval_share", (int, float), default=0.1),
+            cleaning=tuple(one for one in options.clean.split(",") if one),
+            label=options.label,
+            group=options.group,
+            benchmarks=tuple(map(str, options.benchmark or ())),
+            licence=options.licence,
+        ),
+    )
 
 
 def resume(options: argparse.Namespace) -> Result:
@@ -190,6 +227,12 @@ def _error(error: MedQLoRAError) -> dict[str, Any]:
     about: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
     if isinstance(error, MappingNeededError):
         about["columns"] = list(error.columns)
+    if isinstance(error, PhiDecisionNeededError):
+        about["phi"] = dict(error.spans_by_kind)
+        about["hint"] = (
+            "Say what to do: --phi mask, --phi surrogate, --phi drop, or --phi keep with "
+            f'--phi-confirm "{KEEP_CONFIRMATION}".'
+        )
     return about
 
 
@@ -249,6 +292,19 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else text[:79] + "…"
 
 
+def _add_data_options(one: argparse.ArgumentParser) -> None:
+    add = one.add_argument
+    add("--data", type=Path, help="file to train on, in place of the settings' `dataset`")
+    add("--map", help="prompt=COLUMN[+COLUMN],response=COLUMN[,context=COLUMN]")
+    add("--phi", choices=get_args(PhiAction), help="what to do with what the PHI screen finds")
+    add("--phi-confirm", default="", help=f'with --phi keep: "{KEEP_CONFIRMATION}"')
+    add("--clean", default="", help=f"cleaning steps: {','.join(CLEANING_STEPS)}")
+    add("--label", help="column that both sides get alike; found when not given, none when empty")
+    add("--group", help="column whose equal values stay on one side, such as patient_id")
+    add("--benchmark", type=Path, action="append", help="file whose questions are looked for")
+    add("--licence", default="", help="a note on licence and permission, kept with the data")
+
+
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
@@ -270,9 +326,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("file", type=Path)
     one.add_argument("--map", help="prompt=COLUMN[+COLUMN],response=COLUMN[,context=COLUMN]")
     one = add("train", train)
-    one.add_argument(
-        "--config", type=Path, required=True, help="JSON: settings of QLoRAConfig and `dataset`"
-    )
+    one.add_argument("--config", type=Path, help="JSON: settings of QLoRAConfig and `dataset`")
+    _add_data_options(one)
     one.add_argument(
         "--run-dir", type=Path, help="new folder of the run; one in the workspace by default"
     )

@@ -83,7 +83,8 @@ class Handlers:
 
     def suggest(self, dataset_id: str, model_name: str) -> list[Any]:
         """What suits a model and this machine, shown in the form."""
-        suggestion = self._configuration.defaults(model_name)
+        num_train = self._datasets.card(dataset_id).num_train if dataset_id else None
+        suggestion = self._configuration.defaults(model_name, num_train=num_train)
         return [
             markup.facts(present.machine(self._configuration.environment())),
             _reasons(suggestion),

@@ -23,6 +23,7 @@ from medqlora.domain.events import (
     RunWarned,
 )
 from medqlora.domain.training import TrainingMetadata, TrainingResult
+from medqlora.errors import DataError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_forecast import shape_of
@@ -120,7 +121,19 @@ def _encoded(job: Job, source: str, config: QLoRAConfig) -> _Data:
     )
     if not job.spec.dataset["num_eval"]:
         return _Data(train, None)
-    held_out = encoded_dataset(_measured(job), tokenizer, folder / "eval.arrow", report=job.report)
+    try:
+        held_out = encoded_dataset(
+            _measured(job), tokenizer, folder / "eval.arrow", report=job.report
+        )
+    except DataError:
+        job.report(
+            RunWarned(
+                message="No held-out entry has an answer left after cutting, so their loss is not "
+                "measured.",
+                hint="Raise the longest entry (max_seq_length) on Configure.",
+            )
+        )
+        return _Data(train, None)
     return _Data(train, held_out)
 
 
