@@ -37,7 +37,9 @@ from medqlora.persistence.workspace import Workspace, child, slug
 
 SAMPLE_NAME = "Sample: medical questions and answers"
 
-_LAYOUT = 1
+PREVIEW_ENTRIES = 100
+
+_LAYOUT = 2
 """Goes into every id; to be raised when the same file would give other entries or another split."""
 
 _CARD = "dataset.json"
@@ -51,16 +53,18 @@ class DatasetService:
 
     def __init__(self, workspace: Workspace) -> None:
         self._folder = workspace.datasets
-        self._loader = MedicalDatasetLoader()
+        self._loader = MedicalDatasetLoader(scratch=workspace.uploads)
 
     def inspect(self, path: Path, mapping: ColumnMapping | None = None) -> ReadResult:
         """What a file holds and what is wrong with it; nothing is kept.
+
+        The first `PREVIEW_ENTRIES` entries come along, so that a file of any size can be looked at.
 
         Raises:
             DataError: The file cannot be used.
             MappingNeededError: Its columns do not say by themselves what they mean.
         """
-        return self._loader.read(path, mapping)
+        return self._loader.read(path, mapping, limit=PREVIEW_ENTRIES)
 
     def prepare(
         self,
