@@ -125,7 +125,7 @@ def of_file(result: ReadResult) -> list[Any]:
     return [
         notice,
         markup.facts(present.dataset_facts(result.validation, None)),
-        *_preview(result.entries[:PREVIEW_ROWS], len(result.entries)),
+        *_preview(result.entries[:PREVIEW_ROWS], counts.valid),
         _findings(result.validation, result.mapping, result.warnings),
     ]
 
