@@ -8,27 +8,32 @@ codes: 0 done, 1 the job failed, 2 a mistake that the user can mend; then the do
 from __future__ import annotations
 
 import argparse
-import json
-import math
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from medqlora.data.columns import parse_mapping
+from medqlora.data.hub import file_or_hub
+from medqlora.data.report import check_report_name, write_report
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import ConfigError, MappingNeededError, MedQLoRAError, PersistenceError
+from medqlora.errors import MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import DEFAULT_ROOT
+from medqlora.printing import error_of, print_result, say
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
 from medqlora.services.jobs import run_in_foreground
-
-SAMPLE = "sample"
+from medqlora.train_options import (
+    add_data_options,
+    add_mapping_options,
+    mapping_of,
+    read_settings,
+    take_data_options,
+)
 
 Result = tuple[dict[str, Any], int]
 Command = Callable[[argparse.Namespace], Result]
@@ -43,35 +48,37 @@ def main(arguments: list[str] | None = None) -> int:
     except MedQLoRAError as error:
         if options.debug:
             raise
-        document, exit_code = {"error": _error(error)}, 2
-    if options.json:
-        print(json.dumps(_finite(document), ensure_ascii=False, indent=1))
-    else:
-        _print_plainly(document)
+        document, exit_code = {"error": error_of(error)}, 2
+    print_result(document, as_json=options.json)
     return exit_code
 
 
 def inspect(options: argparse.Namespace) -> Result:
-    """What is in a file."""
-    mapping = parse_mapping(options.map) if options.map else None
-    return Services.open(options.workspace).datasets.inspect(options.file, mapping).to_json(), 0
+    """What is in a file, or in a dataset of the hub written as hub:owner/name[:config[:split]]."""
+    services = Services.open(options.workspace)
+    mapping = mapping_of(options)
+    if options.report:
+        check_report_name(options.report)
+    with file_or_hub(options.file, services.workspace.uploads) as (path, fetched):
+        result = services.datasets.inspect(path, mapping)
+    if options.report:
+        write_report(options.report, result)
+    return {**result.to_json(), **({"hub": fetched.to_json()} if fetched else {})}, 0
 
 
 def train(options: argparse.Namespace) -> Result:
-    """Trains as a JSON file says."""
+    """Trains on a file, with settings from a JSON file."""
     services = Services.open(options.workspace)
-    values = _read_config(options.config)
-    source = _pop(values, "dataset", str, default=SAMPLE)
-    given_mapping = _pop(values, "map", str, default="")
-    mapping = parse_mapping(given_mapping) if given_mapping else None
-    eval_share = _pop(values, "eval_share", (int, float), default=0.1)
-    config = services.configuration.complete(values)
+    values = read_settings(options.config)
+    data = take_data_options(options, values)
+    seed = services.configuration.complete(values).seed
     card = services.datasets.prepare(
-        None if source == SAMPLE else Path(source),
-        mapping=mapping,
-        eval_share=eval_share,
-        seed=config.seed,
+        data.source,
+        mapping=data.mapping,
+        choices=replace(data.choices, seed=seed),
+        on_snapshot=_Progress().say,
     )
+    config = services.configuration.complete(values, num_train=card.num_train)
     path = options.run_dir or services.workspace.runs / new_run_id(card.name)
     directory = services.training.create(config, card.dataset_id, path=path.resolve())
     return _run(services, directory)
@@ -112,7 +119,7 @@ def compare(options: argparse.Namespace) -> Result:
         for update in services.chat.stream_adapter(
             adapter, base_turns=turns, tuned_turns=turns, settings=settings
         ):
-            _say(update.phase)
+            say(update.phase)
     finally:
         services.close()
     return {
@@ -160,43 +167,6 @@ def _run_directory(services: Services, given: str) -> RunDirectory:
     return directory
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"The settings file {path.name} cannot be read as JSON ({type(error).__name__}).",
-            hint='It looks like {"dataset": "sample", "rank": 16}.',
-        ) from error
-    if not isinstance(values, dict):
-        raise ConfigError(
-            f"The settings file {path.name} does not hold a JSON object.",
-            hint='It looks like {"dataset": "sample", "rank": 16}.',
-        )
-    return values
-
-
-def _pop(values: dict[str, Any], name: str, kind: Any, *, default: Any) -> Any:
-    value = values.pop(name, default)
-    if not isinstance(value, kind):
-        raise ConfigError(
-            f"{name} cannot be {json.dumps(value)[:40]}.",
-            hint=f"Leave it out, or give it as {default!r}.",
-        )
-    return value
-
-
-def _error(error: MedQLoRAError) -> dict[str, Any]:
-    about: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
-    if isinstance(error, MappingNeededError):
-        about["columns"] = list(error.columns)
-    return about
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
 class _Progress:
     """Says how a job stands, each line once."""
 
@@ -210,43 +180,8 @@ class _Progress:
         elif snapshot.items_total:
             line += f": {snapshot.items_done} of {snapshot.items_total}"
         if line != self._said:
-            _say(line)
+            say(line)
             self._said = line
-
-
-def _finite(value: Any) -> Any:
-    """`value` with NaN and infinities as null: they are not JSON."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
-    return value
-
-
-def _print_plainly(document: Mapping[str, Any]) -> None:
-    error = document.get("error")
-    if error:
-        _say(f"{error['message']}\n{error['hint']}")
-        return
-    for name, value in document.items():
-        if isinstance(value, list) and value and isinstance(value[0], Mapping):
-            for row in value:
-                print(
-                    "  ".join(
-                        f"{key}={_short(one)}"
-                        for key, one in row.items()
-                        if one not in (None, {}, "")
-                    )
-                )
-        else:
-            print(f"{name}: {value}")
-
-
-def _short(value: Any) -> str:
-    text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -267,12 +202,12 @@ def _parser() -> argparse.ArgumentParser:
         return one
 
     one = add("inspect", inspect)
-    one.add_argument("file", type=Path)
-    one.add_argument("--map", help="prompt=COLUMN[+COLUMN],response=COLUMN[,context=COLUMN]")
+    one.add_argument("file", help="a file, or hub:owner/name[:config[:split]]")
+    add_mapping_options(one)
+    one.add_argument("--report", type=Path, help="write the findings to this .html or .csv")
     one = add("train", train)
-    one.add_argument(
-        "--config", type=Path, required=True, help="JSON: settings of QLoRAConfig and `dataset`"
-    )
+    one.add_argument("--config", type=Path, help="JSON: settings of QLoRAConfig and `dataset`")
+    add_data_options(one)
     one.add_argument(
         "--run-dir", type=Path, help="new folder of the run; one in the workspace by default"
     )

@@ -68,7 +68,7 @@ def answer_by(mapping: ColumnMapping, sample: Iterable[Row]) -> AnswerBy | None:
         and (options := options_of(row.values, mapping))
         and (value := value_at(row.values, mapping.response)) is not None
     ]
-    numbers = [(_whole_number(value), len(options)) for value, options in rows]
+    numbers = [(_whole_number(value), _number_of_last(options)) for value, options in rows]
     known = [(number, count) for number, count in numbers if number is not None and number >= 0]
     if len(known) > len(rows) / 2:
         return _counted_from(known)
@@ -88,6 +88,12 @@ def _counted_from(numbers: list[tuple[int, int]]) -> AnswerBy | None:
     if has_zero == has_last:
         return None
     return "from_0" if has_zero else "from_1"
+
+
+def _number_of_last(options: Options) -> int:
+    """The number of the last option counted from 1; one before it may have been left blank."""
+    last = max(options)
+    return ord(last) - ord("A") + 1 if last in string.ascii_uppercase else len(options)
 
 
 def _whole_number(value: Any) -> int | None:

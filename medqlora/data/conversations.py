@@ -1,23 +1,25 @@
 """Chat turns in a row, under whatever names, as one question and one answer.
 
-ShareGPT (`from`, `value`) gives its first question and the answer to it; messages (`role`,
-`content`) give the last ones, and what was said before becomes context.
+The last answer and what was asked before it are what is learned; all that was said earlier becomes
+context, so that no turn is lost and no answer is learned without what led to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from medqlora.data.formats import Row
 
-_STYLES: tuple[tuple[str, str, Literal["first", "last"]], ...] = (
-    ("from", "value", "first"),
-    ("role", "content", "last"),
-    ("role", "value", "last"),
-    ("role", "text", "last"),
-    ("speaker", "text", "last"),
+_STYLES = (
+    ("from", "value"),
+    ("role", "content"),
+    ("role", "value"),
+    ("role", "text"),
+    ("speaker", "text"),
+    ("speaker", "utterance"),
+    ("author", "content"),
 )
 _ROLES: Mapping[str, str] = {
     "human": "user",
@@ -64,7 +66,7 @@ def _has_turns(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and _style(value) is not None
 
 
-def _style(turns: list[Any]) -> tuple[str, str, Literal["first", "last"]] | None:
+def _style(turns: list[Any]) -> tuple[str, str] | None:
     first = turns[0]
     if not isinstance(first, dict):
         return None
@@ -72,13 +74,13 @@ def _style(turns: list[Any]) -> tuple[str, str, Literal["first", "last"]] | None
 
 
 def _conversation(value: Any) -> dict[str, str | None] | None:
-    if not isinstance(value, list) or (value and _style(value) is None):
+    if not isinstance(value, list):
         return None
-    style = _style(value) if value else _STYLES[0]
-    turns = _turns(value, style[0], style[1]) if style else None
-    if style is None or turns is None:
-        return None
-    return (_first if style[2] == "first" else _last)(turns)
+    if not value:
+        return _told_apart([])
+    style = _style(value)
+    turns = _turns(value, *style) if style else None
+    return None if turns is None else _told_apart(_merged(turns))
 
 
 def _turns(value: list[Any], role_key: str, text_key: str) -> list[Turn] | None:
@@ -108,29 +110,26 @@ def _is_text_part(part: Any) -> bool:
     return isinstance(part, dict) and isinstance(part.get("text"), str)
 
 
-def _first(turns: list[Turn]) -> dict[str, str | None]:
-    user = _position(turns, "user")
-    assistant = _position(turns, "assistant", after=user if user is not None else -1)
-    return {**_pair(turns, user, assistant), "earlier": None}
+def _merged(turns: list[Turn]) -> list[Turn]:
+    """The turns with those of one role in a row put together."""
+    merged: list[Turn] = []
+    for role, text in turns:
+        if merged and merged[-1][0] == role:
+            merged[-1] = (role, f"{merged[-1][1]}\n{text}")
+        else:
+            merged.append((role, text))
+    return merged
 
 
-def _last(turns: list[Turn]) -> dict[str, str | None]:
-    assistant = _position(turns[::-1], "assistant")
-    end = len(turns) - 1 - assistant if assistant is not None else None
-    before = _position(turns[:end][::-1], "user")
-    start = len(turns[:end]) - 1 - before if before is not None else None
-    earlier = [(role, text) for role, text in turns[:start] if role != "system"]
-    told = "\n".join(f"{role.capitalize()}: {text}" for role, text in earlier)
-    return {**_pair(turns, start, end), "earlier": told or None}
-
-
-def _pair(turns: list[Turn], user: int | None, assistant: int | None) -> dict[str, str | None]:
+def _told_apart(turns: list[Turn]) -> dict[str, str | None]:
+    answers = [index for index, (role, _) in enumerate(turns) if role == "assistant"]
+    end = answers[-1] if answers else len(turns)
+    asked = [index for index, (role, _) in enumerate(turns[:end]) if role == "user"]
+    start = asked[-1] if asked else 0
+    earlier = [f"{role.capitalize()}: {text}" for role, text in turns[:start] if role != "system"]
     return {
-        "user": None if user is None else turns[user][1],
-        "assistant": None if assistant is None else turns[assistant][1],
+        "user": turns[start][1] if asked else None,
+        "assistant": turns[end][1] if answers else None,
         "system": next((text for role, text in turns if role == "system"), None),
+        "earlier": "\n".join(earlier) or None,
     }
-
-
-def _position(turns: list[Turn], role: str, *, after: int = -1) -> int | None:
-    return next((i for i, turn in enumerate(turns) if i > after and turn[0] == role), None)

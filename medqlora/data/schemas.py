@@ -57,9 +57,35 @@ SCHEMAS = (
 )
 
 PROMPTS = frozenset(
-    ("question", "questions", "prompt", "query", "q", "instruction", "input", "user", "human")
+    (
+        *("question", "questions", "prompt", "query", "q", "instruction", "input", "user", "human"),
+        *("frage", "pregunta", "domanda", "pergunta", "vraag", "pytanie", "soru", "pertanyaan"),
+        *("вопрос", "питання", "问题", "問題", "提问", "質問", "질문", "سؤال", "السؤال", "प्रश्न"),
+    )
 )
 RESPONSES = frozenset(
-    ("answer", "answers", "response", "output", "completion", "reply", "a", "assistant")
+    (
+        *("answer", "answers", "response", "output", "completion", "reply", "a", "assistant"),
+        *("antwort", "respuesta", "réponse", "reponse", "risposta", "resposta", "antwoord"),
+        *("odpowiedź", "cevap", "jawaban", "ответ", "відповідь", "回答", "答案", "答复", "回复"),
+        *("답변", "جواب", "الجواب", "إجابة", "الإجابة", "उत्तर"),
+    )
 )
 CONTEXTS = frozenset(("context", "contexts", "abstract", "passage", "background"))
+
+OFTEN_SO = (
+    ("patient", "doctor"),
+    ("front", "back"),
+    ("term", "definition"),
+    ("findings", "impression"),
+    ("report", "summary"),
+    ("note", "summary"),
+    ("text", "summary"),
+    ("dialogue", "summary"),
+    ("dialogue", "note"),
+    ("prompt", "chosen"),
+    ("source", "target"),
+    ("symptoms", "diagnosis"),
+    ("case", "diagnosis"),
+)
+"""Pairs of names, what is given and what is wanted, that are suggested but never taken unasked."""

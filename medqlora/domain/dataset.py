@@ -171,6 +171,8 @@ class ReadResult:
         entries: The valid rows, in file order; the first of them where a limit was asked for.
         validation: What checking found in all rows.
         warnings: Sentences about the file as a whole.
+        samples: A few values of each column, cut short: text of rows, for the user's eyes, and not
+            in `to_json`.
     """
 
     name: str
@@ -181,6 +183,7 @@ class ReadResult:
     entries: tuple[MedicalDataEntry, ...]
     validation: ValidationResult
     warnings: tuple[str, ...] = ()
+    samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def counts(self) -> ValidationCounts:

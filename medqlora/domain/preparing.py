@@ -1,8 +1,8 @@
 """From a file to a prepared dataset: a draft, what the user chooses, and how long entries are.
 
 A draft is a file as it was read: everything the user has to know before choosing. What remains of
-the choices are `domain.records`. Only `PhiExample`, `DraftRow` and `ProofToken` carry text of rows:
-they are for the screen and never for a log.
+the choices are `domain.records`. Only `PhiExample`, `DraftRow`, `ProofToken` and samples carry text
+of rows: they are for the screen and never for a log.
 """
 
 from __future__ import annotations
@@ -71,6 +71,7 @@ class Draft:
         hints: Columns that a split may respect.
         rules_version: Version of the PHI screen's rules.
         warnings: Sentences about the file as a whole.
+        samples: A few values of each column, cut short: text of rows, for the user's eyes.
     """
 
     draft_id: str
@@ -85,6 +86,7 @@ class Draft:
     hints: ColumnHints
     rules_version: str
     warnings: tuple[str, ...] = ()
+    samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

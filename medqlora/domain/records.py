@@ -21,6 +21,8 @@ class Provenance:
         encoding: Text encoding that was found.
         read_at: UTC time, ISO 8601.
         app_version: Version of medqlora that read it.
+        revision: The commit of the hub that it was fetched from, if it was.
+        licence: The licence as the hub states it.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Provenance:
     encoding: str
     read_at: str
     app_version: str
+    revision: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,13 +70,23 @@ class QuantizedModelLoader:
         if adapter_path:
             compatibility_report(adapter_path, config.model_name).require()
         self._engine = engine or self.choose_engine(config).engine
+        source = self.find(config)
+        self._config = config
+        self._loaded = self._engine.load_base(source, config)
+        return self._loaded
+
+    def find(self, config: QLoRAConfig) -> str:
+        """The folder of the base model of `config`, once it is known to work on this machine.
+
+        Raises:
+            ModelError: It cannot be found, or does not fit this machine.
+            DiskFullError: The embedded model cannot be unpacked.
+        """
         checker = ModelCompatibilityChecker()
         checker.check(self._known_of(config.model_name), config=config).require()
         source = self.resolve(config.model_name)
         checker.check(Path(source), config=config).require()
-        self._config = config
-        self._loaded = self._engine.load_base(source, config)
-        return self._loaded
+        return source
 
     def choose_engine(self, config: QLoRAConfig) -> EngineChoice:
         """The engine that trains the model of `config` on this machine, with the reason.

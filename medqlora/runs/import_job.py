@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from medqlora.data.hub import PREFIX, HubName, fetch_hub_dataset
 from medqlora.data.loader import sample_path
-from medqlora.data.preparing.drafting import write_draft
+from medqlora.data.preparing.drafting import SourceFile, write_draft
 from medqlora.data.preparing.finishing import CARD, finish
 from medqlora.data.preparing.records import DraftFiles, as_record, read_record, write_record
 from medqlora.domain.dataset import ColumnMapping
@@ -27,17 +28,17 @@ _HASHED_BYTES = 1 << 22
 def import_file(job: Job) -> Outcome:
     """Reads a file into the job's draft."""
     options = job.spec.options
-    path = Path(options["path"]) if options["path"] else sample_path()
     given = options["mapping"]
     progress = RowProgress(job)
     with partial_folder(job) as folder:
         try:
+            source = _source(options["source"], folder.parent, progress)
             draft = write_draft(
-                path,
+                source,
                 folder,
                 draft_id=job.spec.run_id,
                 name=job.spec.name,
-                sha256=_sha256(path, progress),
+                sha256=_sha256(source.path, progress),
                 mapping=as_record(ColumnMapping, given) if given else None,
                 on_rows=lambda rows: progress.say("Reading, checking and screening", rows),
             )
@@ -80,6 +81,16 @@ def prepare(job: Job) -> Outcome:
                 raise
         sync_folder(target.parent)
     return RunSucceeded(metrics={"train": float(card.num_train), "eval": float(card.num_eval)})
+
+
+def _source(given: str, folder: Path, progress: RowProgress) -> SourceFile:
+    """The file that is meant, fetched from the hub where it is there."""
+    if not given.startswith(PREFIX):
+        return SourceFile(Path(given) if given else sample_path())
+    fetched = fetch_hub_dataset(
+        HubName.parse(given), folder, on_row=lambda row: progress.say("Fetching", row)
+    )
+    return SourceFile(fetched.path, revision=fetched.revision, licence=fetched.licence)
 
 
 def _sha256(path: Path, progress: RowProgress) -> str:

@@ -100,6 +100,11 @@ class RunDirectory:
         return self.data / "eval.jsonl"
 
     @property
+    def encoded(self) -> Path:
+        """Folder of the entries as token ids, there while a run trains."""
+        return self.data / "encoded"
+
+    @property
     def queries(self) -> Path:
         """An evaluation's queries."""
         return self.data / "queries.jsonl"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from medqlora.config.qlora import QLoRAConfig
-from medqlora.data.entries import read_entries
+from medqlora.data.entries import iter_entries
+from medqlora.data.tokenizer import MedicalTokenizer
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.events import (
     Outcome,
@@ -19,14 +23,17 @@ from medqlora.domain.events import (
     RunWarned,
 )
 from medqlora.domain.training import TrainingMetadata, TrainingResult
+from medqlora.errors import DataError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_forecast import shape_of
 from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.job import Job
 from medqlora.training.batch_fitting import USABLE_SHARE, fitted_batch
+from medqlora.training.encoding import encoded_dataset
 from medqlora.training.memory import MemoryMonitor
 from medqlora.training.trainer import QLoRATrainer
 
@@ -44,27 +51,45 @@ def train(job: Job) -> Outcome:
 
 def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
     config = QLoRAConfig.from_dict(job.spec.config)
-    train_entries = read_entries(job.directory.train_entries)
-    eval_entries = _measured(job, read_entries(job.directory.eval_entries))
     loader = QuantizedModelLoader(
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
     # Before anything imports transformers: Unsloth has to come first.
     engine = _engine(job, loader, config)
+    try:
+        data = _encoded(job, loader.find(config), config)
+        return _train_on(job, monitor, loader, engine, config, data)
+    finally:
+        shutil.rmtree(job.directory.encoded, ignore_errors=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    train: Dataset
+    eval: Dataset | None
+
+
+def _train_on(
+    job: Job,
+    monitor: MemoryMonitor,
+    loader: QuantizedModelLoader,
+    engine: ModelEngine,
+    config: QLoRAConfig,
+    data: _Data,
+) -> Outcome:
     job.report_phase("Loading the model")
     loaded = loader.load(config, engine=engine)
     config = _fitted(job, config, loaded, limit_gib=_usable_gib(monitor))
     model = engine.attach_adapter(loaded.model, config)
     if job.should_stop():
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
-    job.report_phase("Preparing the data")
     checkpoints = CheckpointManager(job.directory.checkpoints)
     trainer = QLoRATrainer(
         model,
         loaded.tokenizer,
-        config.training_arguments(checkpoints.staging, num_entries=len(train_entries)),
+        config.training_arguments(checkpoints.staging, num_entries=len(data.train)),
         engine=engine,
-        eval_dataset=_as_dataset(eval_entries) if eval_entries else None,
+        eval_dataset=data.eval,
         max_seq_length=config.max_seq_length,
         checkpoints=checkpoints,
         resume_from=Path(job.checkpoint.path) if job.checkpoint else None,
@@ -72,7 +97,7 @@ def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
         should_stop=job.should_stop,
         should_save=monitor.take_save_request,
     )
-    result = trainer.train(_as_dataset(train_entries))
+    result = trainer.train(data.train)
     if not result.is_complete:
         return RunStopped(step=result.steps, checkpoint_step=checkpoints.newest_step())
     job.report_phase("Saving the adapter")
@@ -81,20 +106,54 @@ def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
     return RunSucceeded(metrics=metrics)
 
 
-def _measured(job: Job, entries: list[MedicalDataEntry]) -> list[MedicalDataEntry]:
-    """The held-out entries whose loss is measured during training: all of them where it is fast."""
-    if len(entries) <= MEASURED_WITHOUT_GPU or detect_gpu() is not None:
-        return entries
-    job.report(
-        RunWarned(
-            message=(
-                f"Without a GPU the loss is measured on the first {MEASURED_WITHOUT_GPU} of the "
-                f"{len(entries)} held-out entries."
-            ),
-            hint="Evaluate can ask all of them.",
-        )
+def _encoded(job: Job, source: str, config: QLoRAConfig) -> _Data:
+    """Both sides as tokens, before the model is loaded: a length that cuts all is refused here."""
+    job.report_phase("Preparing the data")
+    tokenizer = MedicalTokenizer(
+        load_tokenizer(source, model_name=config.model_name), max_seq_length=config.max_seq_length
     )
-    return entries[:MEASURED_WITHOUT_GPU]
+    folder = job.directory.encoded
+    train = encoded_dataset(
+        iter_entries(job.directory.train_entries),
+        tokenizer,
+        folder / "train.arrow",
+        report=job.report,
+    )
+    if not job.spec.dataset["num_eval"]:
+        return _Data(train, None)
+    try:
+        held_out = encoded_dataset(
+            _measured(job), tokenizer, folder / "eval.arrow", report=job.report
+        )
+    except DataError:
+        job.report(
+            RunWarned(
+                message="No held-out entry has an answer left after cutting, so their loss is not "
+                "measured.",
+                hint="Raise the longest entry (max_seq_length) on Configure.",
+            )
+        )
+        return _Data(train, None)
+    return _Data(train, held_out)
+
+
+def _measured(job: Job) -> Iterator[MedicalDataEntry]:
+    """The held-out entries whose loss is measured during training: all of them where it is fast."""
+    entries = iter_entries(job.directory.eval_entries)
+    if detect_gpu() is not None:
+        return entries
+    num_entries = int(job.spec.dataset["num_eval"])
+    if num_entries > MEASURED_WITHOUT_GPU:
+        job.report(
+            RunWarned(
+                message=(
+                    f"Without a GPU the loss is measured on the first {MEASURED_WITHOUT_GPU} of "
+                    f"the {num_entries} held-out entries."
+                ),
+                hint="Evaluate can ask all of them.",
+            )
+        )
+    return itertools.islice(entries, MEASURED_WITHOUT_GPU)
 
 
 def _engine(job: Job, loader: QuantizedModelLoader, config: QLoRAConfig) -> ModelEngine:
@@ -124,15 +183,6 @@ def _fitted(job: Job, config: QLoRAConfig, loaded: LoadedModel, *, limit_gib: fl
         return config
     job.report(ParametersAdjusted(adjustments=adjustments))
     return config.changed(**{one.name: one.new for one in adjustments})
-
-
-def _as_dataset(entries: Sequence[MedicalDataEntry]) -> Dataset:
-    from datasets import Dataset
-
-    rows = [
-        {"question": one.question, "answer": one.answer, "context": one.context} for one in entries
-    ]
-    return Dataset.from_list(rows)
 
 
 def _metrics(result: TrainingResult) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """The steps of the tabs as calls for a notebook cell, each printing how it goes.
 
-A thin face of the services, as `__main__` is for the command line. Preparing data and settings need
-no such face: a cell calls `services.datasets` and `services.configuration`. Interrupting a cell
-stops its job politely; a checkpoint is kept.
+A thin face of the services, as `__main__` is for the command line. Settings need no such face: a
+cell calls `services.configuration`. Interrupting a cell stops its job politely; a checkpoint is
+kept.
 """
 
 from __future__ import annotations
@@ -10,13 +10,18 @@ from __future__ import annotations
 import shutil
 import time
 from pathlib import Path
+from typing import cast, get_args
 
 from medqlora.colab.notebook import show_frame
 from medqlora.config.qlora import QLoRAConfig
+from medqlora.data.columns import parse_mapping
+from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
+from medqlora.domain.phi import PhiAction
+from medqlora.domain.preparing import Choices
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import PersistenceError
+from medqlora.errors import ConfigError, PersistenceError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate
@@ -43,6 +48,45 @@ def open_page(workspace: Path, *, port: int, share_link: bool) -> None:
 def close_page(workspace: Path) -> None:
     """Stops the page; a training that is going on goes on."""
     print("The page is stopped." if stop_page(workspace) else "No page is running.")
+
+
+def prepare(
+    services: Services,
+    dataset: str,
+    *,
+    columns: str = "",
+    phi: str = "",
+    phi_confirmation: str = "",
+) -> DatasetCard:
+    """Reads, screens and splits a file, with a progress line, and says what came of it.
+
+    Args:
+        services: The backend.
+        dataset: A file, or `sample`.
+        columns: What its columns mean, such as `prompt=question,response=answer`; found out when
+            empty.
+        phi: What to do with what the PHI screen finds: `mask`, `surrogate`, `drop` or `keep`;
+            empty asks.
+        phi_confirmation: Typed for `keep`.
+
+    Raises:
+        MedQLoRAError: The file cannot be used, or something has to be said first.
+    """
+    if phi not in ("", *get_args(PhiAction)):
+        raise ConfigError(
+            f"phi cannot be {phi[:40]}.", hint="Write mask, surrogate, drop or keep, or nothing."
+        )
+    card = services.datasets.prepare(
+        None if dataset == "sample" else Path(dataset),
+        mapping=parse_mapping(columns) if columns else None,
+        choices=Choices(
+            phi=cast(PhiAction, phi) if phi else None, phi_confirmation=phi_confirmation
+        ),
+        on_snapshot=lambda snapshot: _show(_line(snapshot)),
+    )
+    print(f"\n{card.name}: {card.num_train} entries to train on, {card.num_eval} held out.")
+    print(*card.warnings, sep="\n")
+    return card
 
 
 def train(services: Services, config: QLoRAConfig, dataset_id: str) -> str:

@@ -112,8 +112,12 @@ class ConfigurationService:
             ]
         return Suggestion(config=config.changed(**changes), choices=tuple(choices))
 
-    def complete(self, values: Mapping[str, Any]) -> QLoRAConfig:
-        """Settings from a file; those that are not given are what suits the model and the machine.
+    def complete(self, values: Mapping[str, Any], *, num_train: int | None = None) -> QLoRAConfig:
+        """Settings from a file; those that are not given are what suits.
+
+        Args:
+            values: What the file says.
+            num_train: Training entries, or None while there is no dataset.
 
         Raises:
             ConfigError: A setting is unknown or not allowed.
@@ -121,7 +125,7 @@ class ConfigurationService:
         """
         model_name = QLoRAConfig.from_dict(values).model_name
         check_id(model_name)
-        suited = self.defaults(model_name).config.to_dict()
+        suited = self.defaults(model_name, num_train=num_train).config.to_dict()
         if "rank" in values and "alpha" not in values:
             suited["alpha"] = 2 * int(values["rank"])
         return QLoRAConfig.from_dict({**suited, **values})

@@ -31,7 +31,10 @@ from medqlora.errors import PersistenceError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.measure_job import LENGTHS, PROOFS, tokens_folder
-from medqlora.services.imports import SAMPLE_NAME, ImportService, dataset_id, sha256_of_file
+from medqlora.services.identity import dataset_id, is_hub, sha256_of_file
+from medqlora.services.imports import SAMPLE_NAME, ImportService
+
+PREVIEW_ENTRIES = 100
 
 _TEMPORARY = ".preparing-"
 
@@ -54,20 +57,23 @@ class DatasetService:
 
     def __init__(self, workspace: Workspace) -> None:
         self._folder = workspace.datasets
+        self._loader = MedicalDatasetLoader(scratch=workspace.uploads)
         self.imports = ImportService(workspace)
 
     def inspect(self, path: Path, mapping: ColumnMapping | None = None) -> ReadResult:
         """What a file holds and what is wrong with it; nothing is kept.
 
+        The first `PREVIEW_ENTRIES` entries come along, so that a file of any size can be looked at.
+
         Raises:
             DataError: The file cannot be used.
             MappingNeededError: Its columns do not say by themselves what they mean.
         """
-        return MedicalDatasetLoader().read(path, mapping)
+        return self._loader.read(path, mapping, limit=PREVIEW_ENTRIES)
 
     def prepare(
         self,
-        path: Path | None,
+        source: Path | str | None,
         *,
         mapping: ColumnMapping | None = None,
         eval_share: float = 0.1,
@@ -80,7 +86,8 @@ class DatasetService:
         Rows that are missing or corrupted are left out; repeated rows are kept and reported.
 
         Args:
-            path: The file; the sample that ships with the project when None.
+            source: A file, or `hub:` and the name of a dataset of the hub; the sample that ships
+                with the project when None.
             mapping: What the columns mean; found out when not given.
             eval_share: Share of the rows to hold out, 0 to 0.5; `choices` go before it.
             seed: Seed of the split; `choices` go before it.
@@ -95,14 +102,17 @@ class DatasetService:
             DiskFullError: No space is left.
         """
         choices = choices or Choices(eval_share=eval_share, seed=seed)
-        sha256 = sha256_of_file(path)
-        name = path.name if path else SAMPLE_NAME
-        found = dataset_id(name, sha256, mapping, choices)
-        if self._exists(found):
-            return self.use(found)
-        draft_id = self._draft_of(name, sha256, mapping)
+        draft_id = None
+        if not is_hub(source):
+            path = Path(source) if source else None
+            sha256 = sha256_of_file(path)
+            name = path.name if path else SAMPLE_NAME
+            found = dataset_id(name, sha256, mapping, choices)
+            if self._exists(found):
+                return self.use(found)
+            draft_id = self._draft_of(name, sha256, mapping)
         if draft_id is None:
-            draft_id = self.imports.start_import(path, mapping=mapping)
+            draft_id = self.imports.start_import(source, mapping=mapping)
             self.imports.wait(draft_id, on_snapshot=on_snapshot)
         job_id = self.imports.start_preparing(draft_id, choices)
         self.imports.wait(job_id, on_snapshot=on_snapshot)

@@ -7,8 +7,6 @@ What prepared datasets are is `services.datasets`.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from medqlora.data.cleaning import CLEANING_STEPS, CleaningExample
-from medqlora.data.loader import sample_path
+from medqlora.data.hub import HubName
 from medqlora.data.phi.entries import KEEP_CONFIRMATION
 from medqlora.data.preparing.finishing import decision_needed
 from medqlora.data.preparing.records import DraftFiles, read_record
@@ -34,8 +32,9 @@ from medqlora.errors import (
     MedQLoRAError,
     PersistenceError,
 )
-from medqlora.persistence.workspace import Workspace, slug
+from medqlora.persistence.workspace import Workspace
 from medqlora.runs.run_directory import RunDirectory, new_run_id
+from medqlora.services.identity import dataset_id, is_hub
 from medqlora.services.jobs import JobService, failure_of
 
 __all__ = ["CLEANING_STEPS", "KEEP_CONFIRMATION", "MAX_AT_ONCE", "SAMPLE_NAME", "ImportService"]
@@ -46,8 +45,6 @@ MAX_AT_ONCE = 4
 DRAFTS_KEPT_SECONDS = 7 * 24 * 3600.0
 """A draft holds rows as they came, so that one nobody went on with is not kept for ever."""
 
-_LAYOUT = 2
-"""Goes into every id; to be raised when the same file would give other entries or another split."""
 _POLL_SECONDS = 0.05
 
 
@@ -70,7 +67,7 @@ class ImportService(JobService):
 
     def start_import(
         self,
-        path: Path | None,
+        source: Path | str | None,
         *,
         mapping: ColumnMapping | None = None,
         name: str = "",
@@ -79,7 +76,8 @@ class ImportService(JobService):
         """Starts reading a file and returns the id of the job, which is that of the draft.
 
         Args:
-            path: The file; the sample that ships with the project when None.
+            source: A file, or `hub:` and the name of a dataset of the hub; the sample that ships
+                with the project when None.
             mapping: What the columns mean; found out when not given.
             name: What the user calls it; the file's own name when empty.
             model_name: Also counts tokens with this model's tokenizer, when it is on this machine.
@@ -88,11 +86,18 @@ class ImportService(JobService):
             DataError: There is no such file.
             GpuBusyError: Too many files are being read already.
         """
-        if path is not None and not path.is_file():
-            raise DataError(f"{path.name} is not a file that exists.", hint="Choose another file.")
-        shown = name or (path.name if path else SAMPLE_NAME)
+        given = str(source or "")
+        if is_hub(source):
+            HubName.parse(given)
+        elif source is not None and not Path(source).is_file():
+            raise DataError(
+                f"{Path(source).name} is not a file that exists.", hint="Choose another file."
+            )
+        else:
+            given = str(Path(source).resolve()) if source else ""
+        shown = name or (Path(source).name if source else SAMPLE_NAME)
         options = {
-            "path": str(path.resolve()) if path else "",
+            "source": given,
             "mapping": asdict(mapping) if mapping else None,
             "model_name": model_name,
         }
@@ -256,33 +261,6 @@ class ImportService(JobService):
             options=options,
         )
         return self._begin(job_id, lambda: RunDirectory.create(self._folder / job_id, spec))
-
-
-def dataset_id(name: str, sha256: str, mapping: ColumnMapping | None, choices: Choices) -> str:
-    """The id of a dataset: the same file with the same settings has the same."""
-    settings = asdict(choices)
-    settings.pop("licence")
-    settings["benchmarks"] = [sha256_of_file(Path(file)) for file in choices.benchmarks]
-    meaning = mapping.meaning if mapping else None
-    told_apart = json.dumps([_LAYOUT, sha256, meaning, settings], sort_keys=True)
-    return f"{slug(name, 'dataset')}-{hashlib.sha256(told_apart.encode()).hexdigest()[:12]}"
-
-
-def sha256_of_file(path: Path | None) -> str:
-    """Hash of a file, of the sample when None.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    source = path or sample_path()
-    try:
-        with source.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise DataError(
-            f"{source.name} cannot be read: {reason}.", hint="Choose another file."
-        ) from error
 
 
 def _mapping_needed(snapshot: RunSnapshot, question: ColumnQuestion) -> MedQLoRAError:

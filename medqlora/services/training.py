@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medqlora.config.qlora import QLoRAConfig
+from medqlora.data.tokenizer import nothing_to_learn
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, RunState
+from medqlora.errors import DataError
 from medqlora.models.catalog import check_id
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
@@ -68,11 +70,13 @@ class TrainingService(JobService):
         """Starts a run on a prepared dataset and returns its id.
 
         Raises:
+            DataError: The dataset was not screened for PHI, or no answer would be left to learn.
             GpuBusyError: Another job has the machine.
             ModelError: The model's name cannot be one.
             DiskFullError: No space is left.
         """
         check_id(config.model_name)
+        self.check_data(config, dataset_id)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         return self._begin(
             run_id, lambda: self.create(config, dataset_id, path=self._folder / run_id)
@@ -82,9 +86,11 @@ class TrainingService(JobService):
         """Makes the directory of a run without starting it.
 
         Raises:
+            DataError: See `start`.
             PersistenceError: Something is there already.
             DiskFullError: No space is left.
         """
+        self.check_data(config, dataset_id)
         card = self._datasets.card(dataset_id)
         source = self._datasets.folder(dataset_id)
         spec = _spec(path.name, config, card, models_dir=self._workspace.models)
@@ -93,6 +99,25 @@ class TrainingService(JobService):
             shutil.copyfile(source / "train.jsonl", directory.train_entries)
             shutil.copyfile(source / "eval.jsonl", directory.eval_entries)
         return directory
+
+    def check_data(self, config: QLoRAConfig, dataset_id: str) -> None:
+        """Refuses what must not or cannot be trained on, as far as it is known without a tokenizer.
+
+        Where tokens were not counted yet, the run finds out before it loads the model.
+
+        Raises:
+            DataError: See `start`.
+        """
+        card = self._datasets.card(dataset_id)
+        if card.screening is None:
+            raise DataError(
+                f"The dataset {card.name} was not screened for patient data (PHI), so it is not "
+                "trained on.",
+                hint="Prepare the file again on the Dataset tab, which screens it.",
+            )
+        lengths = self._datasets.lengths(dataset_id, config.model_name, config.max_seq_length)
+        if lengths and lengths.num_without_answer == lengths.num_entries:
+            raise nothing_to_learn(config.max_seq_length)
 
     def runs(self) -> tuple[RunSummary, ...]:
         """All runs, newest first."""
@@ -117,6 +142,7 @@ def _spec(run_id: str, config: QLoRAConfig, card: DatasetCard, *, models_dir: Pa
             "num_train": card.num_train,
             "num_eval": card.num_eval,
             "seed": card.seed,
+            "screening": card.screening.to_json() if card.screening else None,
         },
         versions=recorded_versions(),
     )

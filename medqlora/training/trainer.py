@@ -6,6 +6,7 @@ processes: `runs.worker` calls it, and so may a notebook cell.
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from medqlora.data.tokenizer import MedicalTokenizer
 from medqlora.domain.dataset import MedicalDataEntry
-from medqlora.domain.events import Event, RunWarned, StepLogged
+from medqlora.domain.events import Event, StepLogged
 from medqlora.domain.recovery import RecoveryAction
 from medqlora.domain.resources import ResourceStats
 from medqlora.domain.training import TrainingResult
@@ -22,6 +23,7 @@ from medqlora.models.engine import ModelEngine
 from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
+from medqlora.training.encoding import encoded_dataset
 from medqlora.training.metrics import TrainingMetricsLogger
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class QLoRATrainer:
         self._should_save = should_save
         self._begun_at: float | None = None
         self._last_step: StepLogged | None = None
+        self._encoded_folder: tempfile.TemporaryDirectory[str] | None = None
 
     def train(self, dataset: Dataset) -> TrainingResult:
         """Trains on `dataset` until its last step, or until asked to stop.
@@ -162,8 +165,8 @@ class QLoRATrainer:
             model=self._model,
             tokenizer=self._tokenizer,
             arguments=self._arguments,
-            train_dataset=self._encoded(dataset),
-            eval_dataset=self._encoded(self._eval_dataset)
+            train_dataset=self._encoded(dataset, "train"),
+            eval_dataset=self._encoded(self._eval_dataset, "eval")
             if self._eval_dataset is not None
             else None,
             callbacks=[callback],
@@ -171,32 +174,23 @@ class QLoRATrainer:
         trainer.remove_callback(PrinterCallback)
         return trainer
 
-    def _encoded(self, dataset: Dataset) -> Dataset:
+    def _encoded(self, dataset: Dataset, side: str) -> Dataset:
         if "input_ids" in dataset.column_names:
             return dataset
-        from datasets import Dataset
-
-        entries = [
+        if self._encoded_folder is None:
+            self._encoded_folder = tempfile.TemporaryDirectory(prefix="medqlora-")
+        entries = (
             MedicalDataEntry(
                 question=row["question"], answer=row["answer"], context=row.get("context")
             )
             for row in dataset
-        ]
-        encoded = MedicalTokenizer(self._tokenizer, max_seq_length=self._max_seq_length).encode_all(
-            entries
         )
-        if encoded.num_shortened or encoded.num_left_out:
-            self._report(
-                RunWarned(
-                    message=(
-                        f"{encoded.num_shortened} of {len(entries)} entries were cut at "
-                        f"{self._max_seq_length} "
-                        f"tokens, and {encoded.num_left_out} had no answer left and were left out."
-                    ),
-                    hint="Raise the longest entry on Configure to keep them whole.",
-                )
-            )
-        return Dataset.from_list(list(encoded.rows))
+        return encoded_dataset(
+            entries,
+            MedicalTokenizer(self._tokenizer, max_seq_length=self._max_seq_length),
+            Path(self._encoded_folder.name) / f"{side}.arrow",
+            report=self._report,
+        )
 
     def _report(self, event: Event) -> None:
         if isinstance(event, StepLogged):

@@ -19,7 +19,7 @@ FLOORS = (
     {"training", "evaluation"},
     {"runs"},
     {"services"},
-    {"__main__", "__init__"},
+    {"__main__", "__init__", "printing", "train_options"},
 )
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth"}
 MAY_BE_HEAVY = {

@@ -9,6 +9,7 @@ import json
 import zipfile
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import pytest
 
@@ -23,6 +24,7 @@ PAIRS = [
     ("What does BP < 120 mean?", "A systolic pressure below 120 mmHg."),
 ]
 ROWS = [{"question": question, "answer": answer} for question, answer in PAIRS]
+TABLE = [("question", "answer"), *PAIRS]
 
 
 def read(path: Path, content: bytes | str) -> ReadResult:
@@ -37,16 +39,24 @@ def pairs_of(result: ReadResult) -> list[tuple[str, str]]:
 def as_csv(**dialect: Any) -> str:
     text = io.StringIO()
     writer = csv.writer(text, **dialect)
-    writer.writerows([("question", "answer"), *PAIRS])
+    writer.writerows(TABLE)
     return text.getvalue()
 
 
-def as_parquet() -> bytes:
+def as_medquad() -> str:
+    pairs = "".join(
+        f"<QAPair><Question>{escape(q)}</Question><Answer>{escape(a)}</Answer></QAPair>"
+        for q, a in PAIRS
+    )
+    return f"<?xml version='1.0'?><Document><QAPairs>{pairs}</QAPairs></Document>"
+
+
+def as_parquet(rows: list[dict[str, Any]] | None = None) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
     buffer = io.BytesIO()
-    parquet.write_table(pa.Table.from_pylist(ROWS), buffer)
+    parquet.write_table(pa.Table.from_pylist(rows or ROWS), buffer)
     return buffer.getvalue()
 
 
@@ -81,7 +91,6 @@ MESSAGES = [
     {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
     for q, a in PAIRS
 ]
-TABLE = [("question", "answer"), *PAIRS]
 
 CONTENTS: dict[str, str | bytes] = {
     "array": json.dumps(ROWS),
@@ -103,6 +112,18 @@ CONTENTS: dict[str, str | bytes] = {
     "csv": as_csv(),
     "csv with line feeds": as_csv(lineterminator="\n"),
     "csv, all quoted": as_csv(quoting=csv.QUOTE_ALL),
+    "csv, texts quoted": as_csv(quoting=csv.QUOTE_NONNUMERIC),
+    "csv, quotes escaped": as_csv(doublequote=False, escapechar="\\"),
+    "csv, all quoted and escaped": as_csv(
+        quoting=csv.QUOTE_ALL, doublequote=False, escapechar="\\"
+    ),
+    "csv, single quotes": as_csv(quoting=csv.QUOTE_ALL, quotechar="'"),
+    "csv with carriage returns": as_csv(lineterminator="\r", quoting=csv.QUOTE_ALL),
+    "tsv, all quoted": as_csv(delimiter="\t", quoting=csv.QUOTE_ALL),
+    "tsv in UTF-16": as_csv(delimiter="\t").encode("utf-16"),
+    "csv in UTF-32": as_csv().encode("utf-32"),
+    "csv in UTF-16, big-endian": as_csv().encode("utf-16-be"),
+    "semicolons in Windows-1252": as_csv(delimiter=";").encode("windows-1252"),
     "semicolons": as_csv(delimiter=";"),
     "semicolons, declared": "sep=;\r\n" + as_csv(delimiter=";"),
     "tabs": as_csv(delimiter="\t"),
@@ -121,6 +142,21 @@ CONTENTS: dict[str, str | bytes] = {
         ("Notes", [("item", "remark"), ("who", "me")]), ("Data", TABLE)
     ),
     "xlsx in two sheets": as_xlsx(("A", TABLE[:3]), ("B", [TABLE[0], TABLE[3]])),
+    "xlsx with a blank first column": as_xlsx(("Data", [(None, *row) for row in TABLE])),
+    "parquet, nested": as_parquet([{"id": 1, "qa": row} for row in ROWS]),
+    "gzip of parquet": gzip.compress(as_parquet()),
+    "gzip of xlsx": gzip.compress(as_xlsx(("Data", TABLE))),
+    "gzip of a zip": gzip.compress(as_zip(a=JSONL)),
+    "zip of gzips": as_zip(
+        **{
+            "1.jsonl.gz": gzip.compress("\n".join(JSONL.split("\n")[:2]).encode()),
+            "2.json.gz": gzip.compress(json.dumps(ROWS[2:]).encode()),
+        }
+    ),
+    "zip of xlsx": as_zip(**{"a.xlsx": as_xlsx(("Data", TABLE))}),
+    "zip of parquet": as_zip(**{"a.parquet": as_parquet()}),
+    "zip of csv in UTF-16": as_zip(**{"a.csv": as_csv().encode("utf-16")}),
+    "xml": as_medquad(),
     "gzip": gzip.compress(as_csv().encode()),
     "zip": as_zip(**{"folder/rows.jsonl": JSONL, "README.txt": "Some words about it."}),
     "zip of two": as_zip(
@@ -232,3 +268,73 @@ def test_number_of_the_right_option_is_asked_about_when_its_count_is_unclear(
     rows = [{"question": f"Which {cop}?", **options, "cop": cop} for cop in cops]
     with pytest.raises(MappingNeededError, match="from 0 or from 1"):
         read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-16", "gb18030", "big5"])
+def test_chinese_is_read_in_every_encoding_it_comes_in(tmp_path: Path, encoding: str) -> None:
+    texts = [
+        ("高血压的常见症状是什么", "常见症状有头痛和头晕"),
+        ("糖尿病患者饮食要注意什么", "少吃糖"),
+    ]
+    if encoding == "big5":
+        texts = [
+            ("高血壓的常見症狀是什麼", "常見症狀有頭痛和頭暈"),
+            ("糖尿病飲食要注意什麼", "少吃糖"),
+        ]
+    rows = [f"{q},{a}" for q, a in texts * 20]
+    path = tmp_path / "a.csv"
+    path.write_bytes("\n".join(["question,answer", *rows]).encode(encoding))
+    entries = MedicalDatasetLoader().read(path).entries
+    assert [(one.question, one.answer) for one in entries] == texts * 20
+
+
+def test_windows_1252_is_told_from_latin_1(tmp_path: Path) -> None:
+    rows = "question,answer\nWhat is “flu”?,A virus… not café au lait €5.\n"
+    result = read(tmp_path / "a.csv", rows.encode("windows-1252"))
+    assert result.entries[0].answer == "A virus… not café au lait €5."
+
+
+def test_whole_conversation_is_kept_whatever_its_turns_are_called(tmp_path: Path) -> None:
+    turns = [("Hi.", "Hello, how can I help?"), ("I cough.", "Since when?"), ("Monday.", "Rest.")]
+    names = [("from", "value", "human", "gpt"), ("role", "content", "user", "assistant")]
+    names += [("speaker", "text", "Patient", "Doctor"), ("role", "text", "user", "model")]
+    for role, text, user, assistant in names:
+        told = [
+            turn
+            for asked, answered in turns
+            for turn in ({role: user, text: asked}, {role: assistant, text: answered})
+        ]
+        result = read(tmp_path / "a.jsonl", "\n".join([json.dumps({"conversation": told})] * 2))
+        entry = result.entries[0]
+        assert (entry.question, entry.answer) == ("Monday.", "Rest.")
+        assert entry.context == (
+            "User: Hi.\nAssistant: Hello, how can I help?\nUser: I cough.\nAssistant: Since when?"
+        )
+        issues = {issue.code: issue for issue in result.validation.issues}
+        assert issues["multi_turn"].rows == (1, 2)
+        assert "what was said before is its context" in issues["multi_turn"].message
+
+
+def test_no_turn_is_lost_when_somebody_speaks_twice(tmp_path: Path) -> None:
+    turns = [
+        ("user", "I cough."),
+        ("user", "At night."),
+        ("assistant", "Rest."),
+        ("assistant", "Drink."),
+    ]
+    row = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    entry = read(tmp_path / "a.jsonl", "\n".join([json.dumps(row)] * 2)).entries[0]
+    assert (entry.question, entry.answer) == ("I cough.\nAt night.", "Rest.\nDrink.")
+
+
+def test_option_left_blank_keeps_its_number(tmp_path: Path) -> None:
+    options = {"opa": "Iron", "opb": None, "opc": "Zinc", "opd": "Salt"}
+    rows = [{"question": f"Which, {cop}?", **options, "cop": cop} for cop in (0, 2, 3)]
+    entries = read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))).entries
+    assert [entry.answer for entry in entries] == ["Iron", "Zinc", "Salt"]
+
+
+def test_saved_values_of_formulas_are_read_and_said(tmp_path: Path) -> None:
+    rows = [("question", "answer"), ("A?", "Because of this."), ("B?", '="a" & "b"')]
+    warnings = read(tmp_path / "a.xlsx", as_xlsx(("Data", rows))).warnings
+    assert any("holds formulas: none is computed" in warning for warning in warnings)

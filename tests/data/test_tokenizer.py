@@ -53,14 +53,16 @@ def test_what_is_too_long_is_cut_at_its_end_and_counted(tokenizer: Any) -> None:
 def test_entries_without_an_answer_left_are_left_out(tokenizer: Any) -> None:
     long_question = MedicalDataEntry("Why? " * 200, "Because.")
     encoded = MedicalTokenizer(tokenizer, max_seq_length=64).encode_all([ENTRY, long_question])
-    assert len(encoded.rows) == 1
-    assert encoded.num_left_out == 1
+    assert len(list(encoded)) == 1
+    assert (encoded.num_entries, encoded.num_left_out) == (2, 1)
 
 
 def test_data_of_which_nothing_could_be_learned_is_refused(tokenizer: Any) -> None:
     long_question = MedicalDataEntry("Why? " * 200, "Because.")
+    encoded = MedicalTokenizer(tokenizer, max_seq_length=64).encode_all([long_question] * 3)
+    assert list(encoded) == []
     with pytest.raises(DataError, match="no answer is left"):
-        MedicalTokenizer(tokenizer, max_seq_length=64).encode_all([long_question] * 3)
+        encoded.require_some()
 
 
 def test_a_model_without_a_chat_template_is_refused(tokenizer: Any) -> None:

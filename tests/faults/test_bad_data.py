@@ -254,8 +254,8 @@ def test_locked_archive_is_refused(tmp_path: Path) -> None:
 def test_file_over_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
     path = tmp_path / "huge.csv"
     with path.open("wb") as file:
-        file.truncate(500_000_001)
-    with pytest.raises(DataError, match="at most 500 MB"):
+        file.truncate(2_000_000_001)
+    with pytest.raises(DataError, match="at most 2,000 MB"):
         MedicalDatasetLoader().read(path)
 
 

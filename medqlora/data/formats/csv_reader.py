@@ -10,9 +10,10 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from medqlora.data.formats.header import header_of, is_header
 from medqlora.data.formats.rows import (
@@ -24,6 +25,9 @@ from medqlora.data.formats.rows import (
     refused,
 )
 from medqlora.data.formats.text import Encoding, detect_encoding, lines_of, open_text
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 _SAMPLE_CHARS = 262_144
 _SAMPLE_ROWS = 200
@@ -39,8 +43,27 @@ csv.field_size_limit(MAX_ROW_CHARS)
 
 
 @dataclass(frozen=True, slots=True)
-class _Dialect:
+class _Cells:
+    """What separates cells and what protects a separator inside one."""
+
     delimiter: str
+    quotechar: str = '"'
+    escapechar: str | None = None
+
+    def reader(self, lines: Iterable[str], *, strict: bool = False) -> Reader:
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quotechar=self.quotechar,
+            escapechar=self.escapechar,
+            doublequote=self.escapechar is None,
+            strict=strict,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Dialect:
+    cells: _Cells
     num_lines_before: int
     columns: tuple[str, ...]
     has_header: bool
@@ -56,7 +79,7 @@ def read_csv(source: Source) -> list[Table]:
     warnings = [encoding.note] if encoding.note else []
     dialect = _dialect(source, encoding, warnings)
     rows = _rows(source, encoding, dialect)
-    name = _NAMES[dialect.delimiter]
+    name = _NAMES[dialect.cells.delimiter]
     return [Table(name, encoding.name, dialect.columns, rows, warnings=warnings)]
 
 
@@ -65,39 +88,58 @@ def _dialect(source: Source, encoding: Encoding, warnings: list[str]) -> _Dialec
         sample = file.read(_SAMPLE_CHARS)
     declared = re.match(r"sep=([,;\t|])\r?\n", sample)  # a line that Excel writes and hides
     sample = sample[declared.end() :] if declared else sample
-    delimiter, rows = _delimiter(source, sample, declared[1] if declared else "")
+    cells, rows = _cells(source, sample, declared[1] if declared else "")
     header = header_of(rows)
     warnings += header.warnings
-    return _Dialect(delimiter, 1 if declared else 0, header.columns, header.is_given)
+    return _Dialect(cells, 1 if declared else 0, header.columns, header.is_given)
 
 
-def _delimiter(source: Source, sample: str, declared: str) -> tuple[str, list[list[str]]]:
+def _cells(source: Source, sample: str, declared: str) -> tuple[_Cells, list[list[str]]]:
     scored = []
     for delimiter in declared or _NAMES:
-        rows = _sample_rows(sample, delimiter)
-        if rows and len(rows[0]) > 1:
-            fitting = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-            scored.append((fitting, len(rows[0]), delimiter, rows))
+        for cells in _quotings(delimiter, sample):
+            rows, num_clean = _sample_rows(sample, cells)
+            if rows and len(rows[0]) > 1:
+                fitting = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+                scored.append(((fitting, len(rows[0]), delimiter, num_clean), cells, rows))
     if not scored:
         raise refused(source, "is text, but not a table of two or more columns.", hint=_NOT_A_TABLE)
-    fitting, width, delimiter, rows = max(scored)
+    (fitting, width, _, _), cells, rows = max(scored, key=lambda one: one[0])
     if fitting < 0.5 and not is_header(rows):
         raise refused(
             source,
             f"is not a table: its first line has {width} cells and most others have more or fewer.",
             hint=_NOT_A_TABLE,
         )
-    return delimiter, rows
+    return cells, rows
 
 
-def _sample_rows(sample: str, delimiter: str) -> list[list[str]]:
-    reader = csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)
+def _quotings(delimiter: str, sample: str) -> Iterator[_Cells]:
+    """Ways of quoting that this text may use; the first wins a tie."""
+    between = re.escape(delimiter)
+    quotechar = '"'
+    if len(re.findall(rf"^'.*'{between}'.*'\r?$", sample, re.M)) > 0.5 * sample.count("\n"):
+        quotechar = "'"
+    if f"\\{quotechar}" in sample:
+        yield _Cells(delimiter, quotechar, escapechar="\\")
+    yield _Cells(delimiter, quotechar)
+
+
+def _sample_rows(sample: str, cells: _Cells) -> tuple[list[list[str]], int]:
+    """The first rows, and how many of them are written without a mistake."""
+    reader = cells.reader(io.StringIO(sample, newline=""))
     try:
         rows = [row for row in itertools.islice(reader, _SAMPLE_ROWS) if row]
     except csv.Error:
-        return []
+        return [], 0
+    num_clean = 0
+    with suppress(csv.Error):
+        for _ in itertools.islice(
+            cells.reader(io.StringIO(sample, newline=""), strict=True), _SAMPLE_ROWS
+        ):
+            num_clean += 1
     was_cut = len(sample) >= _SAMPLE_CHARS
-    return rows[:-1] if was_cut and len(rows) > 1 else rows
+    return (rows[:-1] if was_cut and len(rows) > 1 else rows), num_clean
 
 
 def _rows(source: Source, encoding: Encoding, dialect: _Dialect) -> Iterator[Row]:
@@ -127,7 +169,7 @@ def _with_end(source: Source, file: TextIO, *, skip: int) -> Iterator[str]:
 def _records(lines: Iterator[str], dialect: _Dialect) -> Iterator[tuple[int, list[str] | None]]:
     # None stands for a record with a cell beyond the limit; the reader goes on with the line after
     # it.
-    reader = csv.reader(lines, delimiter=dialect.delimiter)
+    reader = dialect.cells.reader(lines)
     while True:
         line = dialect.num_lines_before + reader.line_num + 1
         try:

@@ -12,6 +12,8 @@ from medqlora.data.formats.text import detect_encoding, open_text
 
 _PARTS = frozenset({"train", "training", "test", "dev", "valid", "validation", "eval"})
 _MAX_NESTING = 4
+_MAX_VALUES = 8_000_000  # about 100 bytes of memory each, however short they are in the file
+_AS_JSONL = "Save it as JSONL, one object a line, which may be larger."
 _EXPECTED = "Give an array of objects, each with a question and an answer, or the same as CSV."
 
 _Object = dict[str, Any]
@@ -30,13 +32,16 @@ def read_json(source: Source) -> list[Table]:
     Raises:
         DataError: It is broken, too large, or holds no rows.
     """
-    check_size(
-        source, MAX_DOCUMENT_BYTES, hint="Save it as JSONL, one object a line, which may be larger."
-    )
+    check_size(source, MAX_DOCUMENT_BYTES, hint=_AS_JSONL)
     encoding = detect_encoding(source)
     json_text = JsonText()
     with open_text(source, encoding) as file:
-        document, problem = json_text.parse(file.read())
+        text = file.read()
+    if sum(map(text.count, ",[{")) > _MAX_VALUES:
+        what = f"is JSON with more than {_MAX_VALUES:,} values or commas."
+        raise refused(source, what, hint=_AS_JSONL)
+    document, problem = json_text.parse(text)
+    del text
     if problem:
         raise refused(
             source, f"{problem}.", hint="It may have been cut off; export or download it again."

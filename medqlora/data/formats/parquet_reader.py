@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 _BATCH_ROWS = (
     64  # a dictionary can make a small file hold huge rows; few at a time keep memory bounded
 )
+_MAX_CHUNK_BYTES = 400_000_000
 _DAMAGED = "It may be damaged or cut off; export or download it again."
 
 
@@ -30,6 +31,12 @@ def read_parquet(source: Source) -> list[Table]:
     except (pa.ArrowException, OSError) as error:
         raise refused(source, "is a Parquet file that cannot be read.", hint=_DAMAGED) from error
     columns = tuple(file.schema_arrow.names)
+    metadata = file.metadata
+    for group in range(metadata.num_row_groups):
+        chunks = [metadata.row_group(group).column(i) for i in range(metadata.num_columns)]
+        if any(chunk.total_uncompressed_size > _MAX_CHUNK_BYTES for chunk in chunks):
+            what = f"is a Parquet file with a block of more than {_MAX_CHUNK_BYTES / 1e6:,.0f} MB."
+            raise refused(source, what, hint="Write it again with smaller row groups.")
     return [Table("parquet", "binary", columns, _rows(source, file, columns))]
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from medqlora.data.formats.archives import unpacked_gzip, unpacked_zip
+from medqlora.data.formats.archives import is_gzip, open_zip, unpacked_gzip, unpacked_zip
 from medqlora.data.formats.csv_reader import read_csv
 from medqlora.data.formats.joining import joined
 from medqlora.data.formats.json_reader import read_json
@@ -56,6 +56,14 @@ _NOT_DATA: Mapping[bytes, str] = {
     b"\x28\xb5\x2f\xfd": "packed with zstd",
     b"7z\xbc\xaf": "packed with 7-Zip",
     b"Rar!": "packed with RAR",
+    b"\x00asm": "a program",
+    b"\xca\xfe\xba\xbe": "a program",
+    b"Obj\x01": "an Avro file",
+    b"ORC": "an ORC file",
+    b"GGUF": "a model, not data",
+    b"DICM": "a DICOM picture",
+    b"$FL2": "an SPSS file",
+    b"<stata_dta>": "a Stata file",
 }
 _OFFICE_PARTS: Mapping[str, str] = {
     "word/document.xml": "a Word document",
@@ -63,6 +71,7 @@ _OFFICE_PARTS: Mapping[str, str] = {
     "content.xml": "an OpenDocument file",
     "data.pkl": "a PyTorch checkpoint, which can run code and is never opened",
 }
+_GZIP = b"\x1f\x8b"
 _WEB_PAGE = ("<!doctype html", "<html")
 
 
@@ -92,14 +101,18 @@ class Format:
 
 
 @contextmanager
-def open_tables(path: Path) -> Iterator[list[Table]]:
+def open_tables(path: Path, scratch: Path | None = None) -> Iterator[list[Table]]:
     """The tables in the file at `path`. Their rows can be read while the context is open.
+
+    Args:
+        path: The file.
+        scratch: Folder for what archives unpack to; the system's own when None.
 
     Raises:
         DataError: There is no such file, it is too large, or it is of no kind that is read here.
     """
     source = Source(path, path.name)
-    with tempfile.TemporaryDirectory(prefix="medqlora-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".reading-", dir=scratch) as folder:
         try:
             _check_file(source)
             tables = _tables(source, Path(folder))
@@ -120,13 +133,10 @@ def _check_file(source: Source) -> None:
 
 
 def _tables(source: Source, folder: Path) -> list[Table]:
-    look = _look(source)
-    if look.head.startswith(b"\x1f\x8b"):
+    if is_gzip(source):
         source = unpacked_gzip(source, folder)
-        look = _look(source)
-    if _is_archive(look):
-        return _tables_of_zip(source, folder)
-    return _read(look)
+    look = _look(source)
+    return _tables_of_zip(source, folder) if _is_archive(look) else _read(look)
 
 
 def _tables_of_zip(source: Source, folder: Path) -> list[Table]:
@@ -145,7 +155,7 @@ def _tables_of_zip(source: Source, folder: Path) -> list[Table]:
         raise passed_over[0]
     if passed_over:
         tables[0].warnings.append(
-            f"{len(passed_over)} files in the archive hold no table and were not read."
+            f"{len(passed_over)} files in the archive hold no table and were left out."
         )
     return joined(tables)
 
@@ -170,7 +180,7 @@ def _look(source: Source) -> _Look:
 
 def _members(source: Source) -> tuple[str, ...]:
     try:
-        with zipfile.ZipFile(source.path) as archive:
+        with open_zip(source) as archive:
             return tuple(archive.namelist())
     except (zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise refused(
@@ -186,7 +196,7 @@ def _what_else(look: _Look) -> str:
     for magic, kind in _NOT_DATA.items():
         if look.head.startswith(magic) and (not look.text or len(magic) > 3):
             return kind
-    if look.head.startswith(b"\x1f\x8b") or _is_archive(look):
+    if look.head.startswith(_GZIP) or _is_archive(look):
         return "an archive inside an archive"
     return "a web page" if look.text.lower().startswith(_WEB_PAGE) else ""
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from medqlora.errors import DataError
 
-MAX_FILE_BYTES = 500_000_000
-"""Largest file that is read, and the most that an archive may unpack to."""
+MAX_FILE_BYTES = 2_000_000_000
+"""Largest file that is read, and the most that any archive may unpack to."""
 
 MAX_DOCUMENT_BYTES = 200_000_000
 """Largest file of a format that has to be in memory as a whole, such as a JSON array."""
@@ -76,6 +76,15 @@ class Table:
     rows: Iterator[Row]
     name: str = ""
     warnings: list[str] = field(default_factory=list)
+
+
+def most_unpacked(num_bytes: int) -> int:
+    """The most that a file of `num_bytes` may come to, in bytes unpacked or in characters of text.
+
+    Real data is packed less than 100 to 1; what claims more is a bomb, or a table of one row
+    repeated.
+    """
+    return min(MAX_FILE_BYTES, max(MAX_FILE_BYTES // 4, 100 * num_bytes))
 
 
 def refused(source: Source, what: str, *, hint: str) -> DataError:

@@ -22,6 +22,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_MIN_ZEROS = 8
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x0b") | {127}
 _SAVE_AS_UTF8 = 'Open it in the program it came from and save it as "UTF-8", then try again.'
 
@@ -90,13 +91,20 @@ def lines_of(file: TextIO) -> Iterator[tuple[int, str | None]]:
 
 
 def _utf16_without_bom(head: bytes) -> str:
-    # Western text in UTF-16 has a zero in every second byte; nothing else that is text has.
+    # What is Western in a text in UTF-16, in other scripts the signs and line ends alone, has a
+    # zero in every second byte, always on the same side; no other text has.
     even, odd, half = head[0::2].count(0), head[1::2].count(0), max(1, len(head) // 2)
-    if odd > 0.4 * half and even < 0.05 * half:
-        return "utf-16-le"
-    if even > 0.4 * half and odd < 0.05 * half:
-        return "utf-16-be"
-    return ""
+    zeros, others, name = (odd, even, "utf-16-le") if odd > even else (even, odd, "utf-16-be")
+    if zeros > 0.4 * half and others < 0.05 * half:
+        return name
+    is_likely = zeros >= _MIN_ZEROS and zeros > 0.02 * half and not others
+    return name if is_likely and _is_script(head, name) else ""
+
+
+def _is_script(head: bytes, name: str) -> bool:
+    text = head[: len(head) // 2 * 2].decode(name, errors="ignore")
+    known = sum(char.isalnum() or char.isspace() or char.isprintable() for char in text)
+    return known > 0.98 * len(head) / 2
 
 
 def _is_utf8(source: Source) -> bool:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from medqlora.data.formats.archives import open_zip
 from medqlora.data.formats.header import Header, header_of
 from medqlora.data.formats.rows import MAX_DOCUMENT_BYTES, Row, Source, Table, refused
 
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 _MAX_COLUMNS = 200
 _HEAD_ROWS = 40
+_BLOCK = 1 << 20
+_FORMULAS_NOTE = (
+    "The workbook holds formulas: none is computed, and the values that Excel saved are read; a "
+    "formula without one counts as empty."
+)
 _SAVE_AGAIN = "Open it in Excel and save it again as .xlsx or as CSV."
 
 _Cells = dict[int, str]
@@ -43,6 +49,7 @@ def read_xlsx(source: Source) -> list[Table]:
     """
     with _workbook(source) as book:
         sheets = [sheet for name in book.sheetnames if (sheet := _sheet(book, name))]
+        notes = [_FORMULAS_NOTE] if _holds_formulas(source) else []
     if not sheets:
         raise refused(source, "has no sheet with a table of two or more columns.", hint=_SAVE_AGAIN)
     return [
@@ -52,10 +59,24 @@ def read_xlsx(source: Source) -> list[Table]:
             sheet.header.columns,
             _rows(source, sheet),
             f'sheet "{sheet.name}"',
-            list(sheet.header.warnings),
+            [*sheet.header.warnings, *notes],
         )
         for sheet in sheets
     ]
+
+
+def _holds_formulas(source: Source) -> bool:
+    with open_zip(source) as archive:
+        for name in archive.namelist():
+            if not name.startswith("xl/worksheets/"):
+                continue
+            with archive.open(name) as sheet:
+                end = b""
+                while block := sheet.read(_BLOCK):
+                    if b"<f>" in (text := end + block) or b"<f " in text:
+                        return True
+                    end = block[-2:]
+    return False
 
 
 @contextmanager
@@ -64,7 +85,7 @@ def _workbook(source: Source) -> Iterator[Workbook]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        with zipfile.ZipFile(source.path) as archive:
+        with open_zip(source) as archive:
             unpacked = sum(info.file_size for info in archive.infolist())
         if unpacked > MAX_DOCUMENT_BYTES:
             limit = f"{MAX_DOCUMENT_BYTES / 1e6:,.0f} MB"

@@ -5,8 +5,19 @@ It reads; what to do about it is `entries`. It needs no network and no model, an
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from medqlora.data.phi.dates import DATE_RULES
+from medqlora.data.phi.names import find_names
+from medqlora.data.phi.places import STATE_AFTER, find_places
+from medqlora.data.phi.rule import PhiRule
 from medqlora.data.phi.rules import RULES, VERSION
+from medqlora.data.phi.tokens import tokens_of
 from medqlora.domain.phi import PhiSpan
+
+_PLACE_JOINT = re.compile(r"(?:,? (?:in|at|of|near)(?: the)? |,\s{0,2}|\s{1,2})")
 
 
 class PhiScreen:
@@ -20,14 +31,55 @@ class PhiScreen:
 
     def find(self, text: str) -> list[PhiSpan]:
         """The spans found in `text`, in order, none overlapping another."""
-        return [
-            PhiSpan(
-                start=match.start(),
-                end=match.end(),
+        tokens = tokens_of(text)
+        found = [span for rule in (*RULES, *DATE_RULES) for span in _matches(rule, text)]
+        found += find_places(text, tokens)
+        found += find_names(text, tokens)
+        return _joined_places(text, _disjoint(found))
+
+
+def _matches(rule: PhiRule, text: str) -> Iterator[PhiSpan]:
+    group = "phi" if "phi" in rule.pattern.groupindex else 0
+    for match in rule.pattern.finditer(text):
+        if sum(map(str.isdigit, match[group])) >= rule.min_digits:
+            yield PhiSpan(
+                start=match.start(group),
+                end=match.end(group),
                 kind=rule.kind,
                 score=rule.score,
                 reason=rule.reason,
             )
-            for rule in RULES
-            for match in rule.pattern.finditer(text)
-        ]
+
+
+def _disjoint(spans: Iterable[PhiSpan]) -> list[PhiSpan]:
+    """Spans that overlap become one, of the kind of the longer, of equally long ones the surer."""
+    kept: list[PhiSpan] = []
+    for span in sorted(spans, key=lambda one: (one.start, one.start - one.end, -one.score)):
+        if not kept or span.start >= kept[-1].end:
+            kept.append(span)
+        elif span.end > kept[-1].end:
+            last = kept[-1]
+            longer = max(last, span, key=lambda one: one.end - one.start)
+            kept[-1] = replace(longer, start=last.start, end=span.end)
+    return kept
+
+
+def _joined_places(text: str, spans: list[PhiSpan]) -> list[PhiSpan]:
+    """A hospital and its city are one location."""
+    joined: list[PhiSpan] = []
+    for span in spans:
+        last = joined[-1] if joined else None
+        if (
+            last
+            and last.kind == span.kind == "location"
+            and _PLACE_JOINT.fullmatch(text, last.end, span.start)
+        ):
+            joined[-1] = replace(last, end=span.end, score=max(last.score, span.score))
+        else:
+            joined.append(span)
+    return [_with_state(text, span) if span.kind == "location" else span for span in joined]
+
+
+def _with_state(text: str, span: PhiSpan) -> PhiSpan:
+    match = STATE_AFTER.match(text, span.end)
+    return replace(span, end=match.end()) if match else span

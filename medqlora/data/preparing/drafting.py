@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from medqlora import __version__
 from medqlora.data.cleaning import CLEANING_STEPS, Cleaner
-from medqlora.data.loader import MedicalDatasetLoader, RowStream, require_readable
+from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.data.phi.bulk import screen_many
 from medqlora.data.phi.screen import PhiScreen
 from medqlora.data.preparing.hints import HintCounter
 from medqlora.data.preparing.records import DraftFiles, row_line, write_record
+from medqlora.data.stream import DatasetStream, unreadable
 from medqlora.data.validator import DataValidator
 from medqlora.domain.dataset import ColumnMapping, MedicalDataEntry
 from medqlora.domain.phi import PhiSpan
@@ -35,8 +36,23 @@ OnRows = Callable[[int], None]
 """Told how many rows were done so far; may raise to stop."""
 
 
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """A file to read.
+
+    Attributes:
+        path: Where it is; archives are unpacked beside the draft.
+        revision: The commit of the hub that it was fetched from, if it was.
+        licence: The licence as the hub states it.
+    """
+
+    path: Path
+    revision: str = ""
+    licence: str = ""
+
+
 def write_draft(
-    path: Path,
+    source: SourceFile,
     folder: Path,
     *,
     draft_id: str,
@@ -45,10 +61,10 @@ def write_draft(
     mapping: ColumnMapping | None,
     on_rows: OnRows,
 ) -> Draft:
-    """Reads the file at `path` and leaves a draft in `folder`, which exists and is empty.
+    """Reads a file and leaves a draft in `folder`, which exists and is empty.
 
     Args:
-        path: The file.
+        source: The file.
         folder: Where the draft goes.
         draft_id: Its id.
         name: What the user calls the file.
@@ -64,7 +80,8 @@ def write_draft(
     files = DraftFiles(folder)
     validator, hints, findings = DataValidator(), HintCounter(), _Findings()
     cleaner = Cleaner(_MENDABLE)  # shows what it would do; the draft keeps rows as they are
-    with MedicalDatasetLoader().stream(path, mapping) as stream, translated_os_errors(folder):
+    loader = MedicalDatasetLoader(scratch=folder.parent)
+    with loader.open(source.path, mapping) as stream, translated_os_errors(folder):
         with files.rows.open("w", encoding="utf-8", newline="\n") as lines:
             for row, spans in _screened(_valid_rows(stream, validator, on_rows)):
                 hints.add(row.entry)
@@ -72,7 +89,9 @@ def write_draft(
                     cleaner.clean(row.entry)
                 num_findings = findings.add(row, spans)
                 lines.write(row_line(replace(row, num_findings=num_findings)))
-        require_readable(path, validator)
+        validation = validator.result()
+        if validation.counts.corrupted == validation.counts.rows:
+            raise unreadable(name, validator.first_problem)
         write_json(files.phi_examples, [asdict(one) for one in findings.examples])
         write_json(
             files.cleaning_examples,
@@ -83,22 +102,25 @@ def write_draft(
         provenance=Provenance(
             name=name,
             sha256=sha256,
-            num_bytes=path.stat().st_size,
+            num_bytes=source.path.stat().st_size,
             format=stream.format,
             encoding=stream.encoding,
             read_at=datetime.now(UTC).isoformat(timespec="seconds"),
             app_version=__version__,
+            revision=source.revision,
+            licence=source.licence,
         ),
         columns=stream.columns,
         mapping=stream.mapping,
         asked_mapping=mapping,
-        validation=validator.result(),
+        validation=validation,
         num_entries=findings.num_rows,
         phi=findings.summary(),
         mendable=cleaner.counts,
         hints=hints.hints(),
         rules_version=PhiScreen.version,
         warnings=stream.warnings,
+        samples=stream.samples,
     )
     write_record(files.record, draft)
     return draft
@@ -111,7 +133,9 @@ def parts_of(entry: MedicalDataEntry) -> list[tuple[str, str]]:
     return [(part, text) for part, text in texts if text]
 
 
-def _valid_rows(stream: RowStream, validator: DataValidator, on_rows: OnRows) -> Iterator[DraftRow]:
+def _valid_rows(
+    stream: DatasetStream, validator: DataValidator, on_rows: OnRows
+) -> Iterator[DraftRow]:
     for count, candidate in enumerate(stream.candidates, start=1):
         check = validator.check(candidate)
         if check.is_valid and candidate.entry is not None:

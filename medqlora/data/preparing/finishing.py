@@ -256,7 +256,7 @@ def _overlaps(
     indices = [OverlapIndex(HELD_OUT, (asked(one) for one in iter_entries(folder / "eval.jsonl")))]
     for file in choices.benchmarks:
         path = Path(file)
-        with MedicalDatasetLoader().stream(path) as stream:
+        with MedicalDatasetLoader(scratch=folder.parent).open(path) as stream:
             entries = (one.entry for one in stream.candidates if one.entry is not None)
             indices.append(OverlapIndex(path.name, map(asked, entries)))
     for count, entry in enumerate(iter_entries(folder / "train.jsonl"), start=1):

@@ -1,0 +1,27 @@
+"""What a rule of the PHI screen is: a kind, a shape, how sure it is, and a reason."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from medqlora.domain.phi import PhiKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhiRule:
+    """One thing to look for.
+
+    Attributes:
+        kind: What a match is.
+        pattern: Its shape; the group `phi` is the span, or the whole match where there is none.
+        score: How sure a match is, 0 to 1.
+        reason: What it was recognised by, for the user.
+        min_digits: A span with fewer digits is none.
+    """
+
+    kind: PhiKind
+    pattern: re.Pattern[str]
+    score: float
+    reason: str
+    min_digits: int = 0
