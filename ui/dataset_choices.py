@@ -242,7 +242,8 @@ def filled(columns: Columns, error: MappingNeededError, reading: ColumnMapping) 
 
 def understood(columns: Columns, draft: Draft) -> Updates:
     """Updates of the column inputs for a file that was read."""
-    options = dataset_words.column_options(draft.columns, {})
+    samples = {name: values[0] for name, values in draft.samples.items() if values}
+    options = dataset_words.column_options(draft.columns, samples)
     return {
         **_filled(columns, options, draft.mapping, is_open=False),
         columns.reading: gr.Dropdown(visible=False),

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import gradio as gr
 
-from ui import dataset_choices, dataset_view, markup, wording
-from ui.dataset_work import Handlers, Steps
+from ui import dataset_view, wording
+from ui.dataset_steps import lay_out_steps
+from ui.dataset_work import Handlers
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, opening, tab_name
 
-FILE_TYPES = [
-    *(".json", ".jsonl", ".ndjson", ".csv", ".tsv", ".txt", ".xlsx", ".parquet", ".xml"),
-    *(".zip", ".gz"),
-]
 FOLLOW_SECONDS = 0.5
 
 
@@ -27,7 +24,7 @@ def build(shared: Shared, page: gr.Blocks) -> None:
         opening("Dataset")
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):
-                steps = _lay_out_steps()
+                steps = lay_out_steps()
             with gr.Column(scale=3, min_width=360):
                 prepared = gr.Dropdown(
                     label="Dataset in use", info=wording.DATASETS_HELP, elem_id="dataset-current"
@@ -40,11 +37,23 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     tab.select(guarded(do.refresh), [shared.dataset_id, *told], outputs, **LIGHT)
     steps.sample.click(guarded(do.use_sample), None, outputs, trigger_mode="once", **LIGHT)
     steps.file.upload(guarded(do.read), steps.file, outputs, **LIGHT)
+    gr.on(
+        [steps.fetch.click, steps.hub.submit],
+        guarded(do.fetch),
+        steps.hub,
+        outputs,
+        trigger_mode="once",
+        **LIGHT,
+    )
     steps.file.clear(guarded(do.forget), None, outputs, **LIGHT)
     steps.drafts.input(guarded(do.go_on), [steps.drafts, shared.settings], outputs, **LIGHT)
     columns.reading.input(guarded(do.propose), [work, columns.reading], outputs, **LIGHT)
     columns.read_again.click(
-        guarded(do.read_as), [steps.file, *columns.inputs], outputs, trigger_mode="once", **LIGHT
+        guarded(do.read_as),
+        [work, steps.file, *columns.inputs],
+        outputs,
+        trigger_mode="once",
+        **LIGHT,
     )
     steps.cancel.click(guarded(do.cancel), work, outputs, **LIGHT)
     steps.prepare.click(
@@ -52,23 +61,3 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     )
     prepared.input(guarded(do.choose), [prepared, shared.settings], outputs, **BUSY)
     timer.tick(guarded_tick(do.tick), told, outputs, **LIGHT)
-
-
-def _lay_out_steps() -> Steps:
-    sample = gr.Button("Use the sample", variant="primary", elem_id="dataset-use-sample")
-    gr.HTML(markup.note(wording.SAMPLE_NOTE))
-    file = gr.File(
-        label=wording.UPLOAD_LABEL, file_types=FILE_TYPES, elem_id="dataset-file", height=170
-    )
-    gr.HTML(markup.note(wording.PRIVACY_NOTE))
-    drafts = gr.Dropdown(
-        label="Or go on with a file that was read before",
-        visible=False,
-        elem_id="dataset-drafts",
-    )
-    progress = gr.HTML(elem_id="dataset-progress")
-    cancel = gr.Button("Cancel", visible=False, elem_id="dataset-cancel", size="md")
-    columns = dataset_choices.lay_out_columns()
-    decisions = dataset_choices.lay_out_decisions()
-    prepare = gr.Button("Prepare", interactive=False, elem_id="dataset-prepare")
-    return Steps(sample, file, drafts, progress, cancel, columns, decisions, prepare)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,32 +27,13 @@ from ui import (
     markup,
     wording,
 )
-from ui.dataset_choices import Columns, Decisions
+from ui.dataset_choices import Decisions
+from ui.dataset_steps import Steps
 from ui.dataset_tokens import Tokens
 from ui.dataset_view import Updates, View
 from ui.shared import Shared
 
 Work = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Steps:
-    """The left column: what there is to do, from the top down."""
-
-    sample: gr.Button
-    file: gr.File
-    drafts: gr.Dropdown
-    progress: gr.HTML
-    cancel: gr.Button
-    columns: Columns
-    decisions: Decisions
-    prepare: gr.Button
-
-    @property
-    def outputs(self) -> list[Any]:
-        """What a handler may set."""
-        own = [self.sample, self.drafts, self.progress, self.cancel, self.prepare]
-        return [*own, *self.columns.outputs, *self.decisions.outputs]
 
 
 class Handlers:
@@ -119,14 +100,28 @@ class Handlers:
         """Reads an uploaded file."""
         return self._following({"job": self._imports.start_import(Path(path))})
 
+    def fetch(self, name: str) -> Updates:
+        """Reads a dataset of the model hub."""
+        if not name.strip():
+            raise DataError("No dataset is named.", hint="Write owner/name, then press Read it.")
+        source = f"hub:{name.strip().removeprefix('hub:')}"
+        return self._following({"job": self._imports.start_import(source), "source": source})
+
     def read_as(
-        self, path: str | None, prompt: list[str], response: str | None, context: str | None
+        self,
+        work: Work,
+        path: str | None,
+        prompt: list[str],
+        response: str | None,
+        context: str | None,
     ) -> Updates:
-        """Reads the uploaded file again with the columns that the user named."""
-        if path is None:
+        """Reads the file again with the columns that the user named."""
+        source = work.get("source") or (Path(path) if path else None)
+        if source is None:
             raise DataError("The file is not here any more.", hint="Upload it again.")
         mapping = dataset_choices.mapping_from(prompt, response, context)
-        return self._following({"job": self._imports.start_import(Path(path), mapping=mapping)})
+        job = self._imports.start_import(source, mapping=mapping)
+        return self._following({"job": job, "source": work.get("source", "")})
 
     def propose(self, work: Work, number: str) -> Updates:
         """One of the readings was chosen: its columns, to be looked at and changed."""
@@ -210,7 +205,7 @@ class Handlers:
             notice = markup.notice(f"{error.message} {wording.MAPPING_NEEDED}", "warn")
             return {
                 **over,
-                self._work: {"asked": work["job"]},
+                self._work: {"asked": work["job"], "source": work.get("source", "")},
                 **dataset_view.nothing(self._view, notice),
                 **dataset_choices.asked(self._steps.columns, error),
                 **self._buttons(is_ready=False),

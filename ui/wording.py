@@ -92,6 +92,10 @@ NOTHING_TO_CLEAN: Final = "There is nothing that cleaning would change."
 LABEL_HELP: Final = "A column whose values are to be as frequent on both sides."
 GROUP_HELP: Final = "A column, such as a patient or a document, whose rows stay together."
 LICENCE_HELP: Final = "Where the data is from and who allowed its use; kept with the dataset."
+HUB_HELP: Final = (
+    "owner/name, or owner/name:config:split. It is fetched to this machine; nothing of yours is "
+    "sent."
+)
 COUNTING: Final = "Counting tokens with the tokenizer of {model} …"
 LENGTHS_FIT: Final = (
     "Every entry fits into {length} tokens; the longest has {longest}. Counted with {model}."

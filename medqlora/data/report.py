@@ -15,6 +15,7 @@ from pathlib import Path
 
 from medqlora.data.cleaning import CLEANING_STEPS
 from medqlora.domain.dataset import DatasetCard, ReadResult, ValidationIssue
+from medqlora.domain.preparing import Draft
 from medqlora.errors import ConfigError
 from medqlora.persistence.atomic import write_text
 
@@ -29,7 +30,7 @@ _STYLE = (
 )
 _NO_FINDINGS = "Nothing was found that needs attention."
 
-Checked = ReadResult | DatasetCard
+Checked = ReadResult | Draft | DatasetCard
 """What a report is about: a file as it was read, or a dataset as it was prepared."""
 
 

@@ -88,6 +88,21 @@ class Draft:
     warnings: tuple[str, ...] = ()
     samples: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def name(self) -> str:
+        """What the user calls the file."""
+        return self.provenance.name
+
+    @property
+    def format(self) -> str:
+        """Reader that understood it, such as `jsonl`."""
+        return self.provenance.format
+
+    @property
+    def encoding(self) -> str:
+        """Text encoding that was found."""
+        return self.provenance.encoding
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnQuestion:

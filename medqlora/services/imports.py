@@ -20,6 +20,7 @@ from medqlora.data.hub import HubName
 from medqlora.data.phi.entries import KEEP_CONFIRMATION
 from medqlora.data.preparing.finishing import decision_needed
 from medqlora.data.preparing.records import DraftFiles, read_record
+from medqlora.data.report import write_report
 from medqlora.domain.dataset import ColumnMapping
 from medqlora.domain.events import RunSucceeded
 from medqlora.domain.jobs import JobKind, JobSpec
@@ -32,7 +33,7 @@ from medqlora.errors import (
     MedQLoRAError,
     PersistenceError,
 )
-from medqlora.persistence.workspace import Workspace
+from medqlora.persistence.workspace import Workspace, slug
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services.identity import dataset_id, is_hub
 from medqlora.services.jobs import JobService, failure_of
@@ -211,6 +212,20 @@ class ImportService(JobService):
         """A few texts before and after each cleaning step, by the step's name."""
         file = self._files(draft_id).cleaning_examples
         return read_record(dict[str, tuple[CleaningExample, ...]], file)
+
+    def write_reports(self, draft_id: str, folder: Path) -> tuple[Path, Path]:
+        """Writes what checking found as a page and as a table for a spreadsheet.
+
+        Raises:
+            PersistenceError: There is no such draft.
+            DiskFullError: No space is left.
+        """
+        draft = self.draft(draft_id)
+        stem = f"{slug(draft.name, 'data')}-report"
+        page, table = folder / f"{stem}.html", folder / f"{stem}.csv"
+        write_report(page, draft)
+        write_report(table, draft)
+        return page, table
 
     def dataset_id(self, draft_id: str, choices: Choices) -> str:
         """The id of the dataset that these choices make of a draft."""

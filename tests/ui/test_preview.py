@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from medqlora.domain.dataset import MedicalDataEntry
-from ui.present import chat, entry_rows
+from ui.dataset_words import chat, entry_rows
 
 ENTRY = MedicalDataEntry("Does rest help?", "Yes.", context="A trial of rest. " * 200)
 
