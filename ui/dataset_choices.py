@@ -218,17 +218,18 @@ def hidden(inputs: Decisions) -> Updates:
 
 def asked(columns: Columns, error: MappingNeededError) -> Updates:
     """Updates of the column inputs for a file that does not speak for itself."""
-    samples = {name: values[0] for name, values in error.samples.items() if values}
     readings = [
         (dataset_words.mapping_option(one), str(number))
         for number, one in enumerate(error.candidates)
     ]
-    nothing = ColumnMapping(prompt=(), response="")
+    # The likeliest reading is filled in, to be looked at: nothing is read before the button.
+    first = error.candidates[0] if error.candidates else ColumnMapping(prompt=(), response="")
     return {
-        **_filled(
-            columns, dataset_words.column_options(error.columns, samples), nothing, is_open=True
+        **filled(columns, error, first),
+        columns.reading: gr.Dropdown(
+            choices=readings, value="0" if readings else None, visible=len(readings) > 1
         ),
-        columns.reading: gr.Dropdown(choices=readings, value=None, visible=bool(readings)),
+        columns.read_again: gr.Button(variant="primary"),
     }
 
 
@@ -247,6 +248,7 @@ def understood(columns: Columns, draft: Draft) -> Updates:
     return {
         **_filled(columns, options, draft.mapping, is_open=False),
         columns.reading: gr.Dropdown(visible=False),
+        columns.read_again: gr.Button(variant="secondary"),
     }
 
 

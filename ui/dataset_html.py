@@ -13,6 +13,12 @@ from medqlora.domain.records import Overlap, PhiFindings
 from ui import dataset_words, markup, wording
 
 
+def columns(names: Sequence[str], samples: Mapping[str, Sequence[str]]) -> str:
+    """The columns of a file with some of their values, to tell them apart."""
+    rows = [(name, "\n".join(samples.get(name, ()))) for name in names]
+    return markup.table(("Column", "Some of its values"), rows, caption="Columns of the file")
+
+
 def phi(found: PhiFindings, examples: Sequence[PhiExample]) -> str:
     """What the PHI screen found by kind, each kind's examples behind a click."""
     if not found.num_rows_with_phi:
@@ -50,8 +56,8 @@ def cleaning(steps: Mapping[str, tuple[str, str]], examples: Mapping[str, Sequen
         examples: Texts with `before` and `after` of each step, by its name.
     """
     if not steps:
-        return markup.empty(wording.NOTHING_TO_CLEAN)
-    return "".join(
+        return markup.note(wording.NOTHING_TO_CLEAN)
+    return markup.heading("What cleaning could do") + "".join(
         f'<details class="mq-details"><summary>{markup.safe(title)}</summary>'
         f"{markup.note(does)}{_before_and_after(examples.get(name, ()))}</details>"
         for name, (title, does) in steps.items()
@@ -127,8 +133,16 @@ def _visible(text: str) -> str:
 def record(card: DatasetCard) -> str:
     """What was done to make a dataset, and where it came from."""
     rows = [(name, value) for name, value in dataset_words.card_record(card) if value]
-    table = markup.table(("", ""), rows, caption="How this dataset was made")
+    table = markup.record(rows, caption="How this dataset was made")
     return table + "".join(_overlap(one) for one in card.overlaps)
+
+
+def screened(card: DatasetCard) -> str:
+    """What the PHI screen did to a prepared dataset."""
+    tone: markup.Tone = "plain" if card.screening else "warn"
+    return markup.notice(dataset_words.screened(card.screening), tone) + markup.note(
+        wording.PHI_SCOPE
+    )
 
 
 def _overlap(one: Overlap) -> str:

@@ -61,3 +61,4 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     )
     prepared.input(guarded(do.choose), [prepared, shared.settings], outputs, **BUSY)
     timer.tick(guarded_tick(do.tick), told, outputs, **LIGHT)
+    view.go_on.click(lambda: gr.Tabs(selected=tab_name("Configure")), None, shared.tabs, **LIGHT)

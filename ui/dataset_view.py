@@ -28,21 +28,19 @@ class View:
 
     notice: gr.HTML
     facts: gr.HTML
+    go_on: gr.Button
     tabs: gr.Tabs
     table: gr.HTML
     chat: gr.Chatbot
     findings: gr.HTML
     downloads: gr.Row
-    report_html: gr.DownloadButton
-    report_csv: gr.DownloadButton
-    phi_tab: gr.Tab
-    phi: gr.HTML
-    cleaning_tab: gr.Tab
+    page: gr.DownloadButton
+    sheet: gr.DownloadButton
     cleaning: gr.HTML
-    record_tab: gr.Tab
-    record: gr.HTML
+    phi: gr.HTML
     lengths: gr.HTML
     proof: gr.HTML
+    record: gr.HTML
 
     @property
     def outputs(self) -> list[Any]:
@@ -54,56 +52,46 @@ def lay_out_view() -> View:
     """A notice, figures, and the dataset from all sides."""
     notice = gr.HTML(elem_id="dataset-notice")
     facts = gr.HTML(elem_id="dataset-facts")
+    go_on = gr.Button(
+        "Continue to Configure", variant="primary", visible=False, elem_id="dataset-continue"
+    )
     with gr.Tabs(visible=False, elem_id="dataset-preview") as tabs:
-        with gr.Tab("As a table", elem_id="dataset-preview-table"):
+        with gr.Tab("Table", elem_id="dataset-preview-table"):
             table = gr.HTML(elem_id="dataset-table")
-        with gr.Tab("As a chat", elem_id="dataset-preview-chat"):
+        with gr.Tab("Chat", elem_id="dataset-preview-chat"):
             chat = gr.Chatbot(
                 elem_id="dataset-chat", height=460, show_label=False, buttons=[], autoscroll=False
             )
         with gr.Tab("Findings", elem_id="dataset-preview-findings"):
             findings = gr.HTML(elem_id="dataset-findings")
             with gr.Row(visible=False) as downloads:
-                report_html = gr.DownloadButton(
+                page = gr.DownloadButton(
                     "Report as a page", elem_id="dataset-report-html", size="md"
                 )
-                report_csv = gr.DownloadButton(
+                sheet = gr.DownloadButton(
                     "Report as a table (CSV)", elem_id="dataset-report-csv", size="md"
                 )
-        with gr.Tab("PHI screen", elem_id="dataset-preview-phi") as phi_tab:
-            phi = gr.HTML(elem_id="dataset-phi")
-        with gr.Tab("Cleaning", elem_id="dataset-preview-cleaning") as cleaning_tab:
             cleaning = gr.HTML(elem_id="dataset-cleaning-examples")
-        with gr.Tab("How it was made", elem_id="dataset-preview-record") as record_tab:
-            record = gr.HTML(elem_id="dataset-record")
+        with gr.Tab("PHI screen", elem_id="dataset-preview-phi"):
+            phi = gr.HTML(elem_id="dataset-phi")
         with gr.Tab("Length", elem_id="dataset-preview-lengths"):
             lengths = gr.HTML(elem_id="dataset-lengths")
         with gr.Tab("What the model sees", elem_id="dataset-preview-proof"):
             proof = gr.HTML(elem_id="dataset-proof")
-    return View(
-        notice,
-        facts,
-        tabs,
-        table,
-        chat,
-        findings,
-        downloads,
-        report_html,
-        report_csv,
-        phi_tab,
-        phi,
-        cleaning_tab,
-        cleaning,
-        record_tab,
-        record,
-        lengths,
-        proof,
-    )
+        with gr.Tab("Record", elem_id="dataset-preview-record"):
+            record = gr.HTML(elem_id="dataset-record")
+    shown = (notice, facts, go_on, tabs, table, chat, findings, downloads, page, sheet, cleaning)
+    return View(*shown, phi, lengths, proof, record)
 
 
 def nothing(view: View, notice: str) -> Updates:
     """Updates of a view with a notice alone."""
-    return {view.notice: notice, view.facts: "", view.tabs: gr.Tabs(visible=False)}
+    return {
+        view.notice: notice,
+        view.facts: "",
+        view.go_on: gr.Button(visible=False),
+        view.tabs: gr.Tabs(visible=False),
+    }
 
 
 def of_card(view: View, card: DatasetCard, entries: Sequence[MedicalDataEntry]) -> Updates:
@@ -118,9 +106,9 @@ def of_card(view: View, card: DatasetCard, entries: Sequence[MedicalDataEntry]) 
         **_preview(view, entries, card.num_train),
         view.findings: _findings(card.validation, card.mapping, card.warnings),
         view.downloads: gr.Row(visible=False),
-        view.phi_tab: gr.Tab(visible=False),
-        view.cleaning_tab: gr.Tab(visible=False),
-        view.record_tab: gr.Tab(visible=True),
+        view.go_on: gr.Button(visible=True),
+        view.cleaning: "",
+        view.phi: dataset_html.screened(card),
         view.record: dataset_html.record(card),
     }
 
@@ -157,11 +145,10 @@ def of_draft(
         **_preview(view, [one.entry for one in rows], draft.num_entries),
         view.findings: _findings(draft.validation, draft.mapping, draft.warnings),
         view.downloads: gr.Row(visible=True),
-        view.phi_tab: gr.Tab(visible=True),
+        view.go_on: gr.Button(visible=False),
         view.phi: dataset_html.phi(draft.phi, phi_examples),
-        view.cleaning_tab: gr.Tab(visible=True),
         view.cleaning: cleaning,
-        view.record_tab: gr.Tab(visible=False),
+        view.record: markup.empty(wording.NO_RECORD),
     }
 
 

@@ -116,7 +116,7 @@ def card_record(card: DatasetCard) -> list[tuple[str, str]]:
         size = f"{card.provenance.num_bytes:,} bytes, {card.format}, {card.encoding}"
         read = f"{when(card.provenance.read_at)}, medqlora {card.provenance.app_version}"
         rows += [("Kind and size", size), ("Read", read)]
-    rows += [("Columns", mapping_sentence(card.mapping)), ("PHI screen", _screened(card.screening))]
+    rows += [("Columns", mapping_sentence(card.mapping)), ("PHI screen", screened(card.screening))]
     if card.cleaning and card.cleaning.steps:
         done = f"{card.cleaning.num_rows_changed:,} entries changed"
         done += f", {card.cleaning.num_rows_dropped:,} left out"
@@ -125,7 +125,8 @@ def card_record(card: DatasetCard) -> list[tuple[str, str]]:
     return [*rows, ("Licence and permission", card.licence), ("SHA-256 of the data", card.sha256)]
 
 
-def _screened(done: ScreeningRecord | None) -> str:
+def screened(done: ScreeningRecord | None) -> str:
+    """What the PHI screen found in a dataset, and what was done about it."""
     if done is None:
         return "Not screened; prepare it again before training on it."
     found = ", ".join(f"{PHI_KINDS.get(kind, kind)}: {n:,}" for kind, n in done.counts.items())

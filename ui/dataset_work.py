@@ -207,8 +207,9 @@ class Handlers:
                 **over,
                 self._work: {"asked": work["job"], "source": work.get("source", "")},
                 **dataset_view.nothing(self._view, notice),
+                self._view.facts: dataset_html.columns(error.columns, error.samples),
                 **dataset_choices.asked(self._steps.columns, error),
-                **self._buttons(is_ready=False),
+                self._steps.sample: gr.Button(variant="secondary", interactive=True),
             }
         except MedQLoRAError as error:
             notice = markup.notice(str(error), "bad")
@@ -249,7 +250,8 @@ class Handlers:
             self._dataset_id: card.dataset_id,
             self._prepared: self._options(card.dataset_id),
             **dataset_view.of_card(self._view, card, entries),
-            **self._buttons(is_ready=bool(draft_id)),
+            self._steps.prepare: gr.Button(variant="secondary", interactive=bool(draft_id)),
+            self._steps.sample: gr.Button(variant="secondary", interactive=True),
             **self._tokens.shown(card.dataset_id, settings, work),
         }
 
@@ -266,8 +268,8 @@ class Handlers:
         exports.mkdir(parents=True, exist_ok=True)
         page, table = self._imports.write_reports(draft_id, Path(tempfile.mkdtemp(dir=exports)))
         return {
-            self._view.report_html: gr.DownloadButton(value=str(page)),
-            self._view.report_csv: gr.DownloadButton(value=str(table)),
+            self._view.page: gr.DownloadButton(value=str(page)),
+            self._view.sheet: gr.DownloadButton(value=str(table)),
         }
 
     def _options(self, dataset_id: str) -> Any:

@@ -75,6 +75,17 @@ def table(
     )
 
 
+def record(rows: Iterable[tuple[str, str]], *, caption: str) -> str:
+    """What is on record, line by line: what it is, and its value."""
+    body = "".join(
+        f'<tr><th scope="row">{safe(name)}</th><td>{safe(value)}</td></tr>' for name, value in rows
+    )
+    return (
+        f'<div class="mq-table mq-record" tabindex="0" role="region" aria-label="{safe(caption)}">'
+        f"<table><tbody>{body}</tbody></table></div>"
+    )
+
+
 def reasons(rows: Iterable[tuple[str, str, str]]) -> str:
     """Chosen values, each with its reason."""
     items = "".join(

@@ -85,9 +85,10 @@ UNSCREENED: Final = (
     "again and prepare it."
 )
 CLEANING_HELP: Final = (
-    "Nothing is changed unless you tick it; see the tab Cleaning for examples. Your file itself "
+    "Nothing is changed unless you tick it; see the tab Findings for examples. Your file itself "
     "is never changed."
 )
+NO_RECORD: Final = "How a dataset was made stands here once it is prepared."
 NOTHING_TO_CLEAN: Final = "There is nothing that cleaning would change."
 LABEL_HELP: Final = "A column whose values are to be as frequent on both sides."
 GROUP_HELP: Final = "A column, such as a patient or a document, whose rows stay together."

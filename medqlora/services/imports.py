@@ -22,7 +22,7 @@ from medqlora.data.preparing.finishing import decision_needed
 from medqlora.data.preparing.records import DraftFiles, read_record
 from medqlora.data.report import write_report
 from medqlora.domain.dataset import ColumnMapping
-from medqlora.domain.events import RunSucceeded
+from medqlora.domain.events import RunFailed, RunSucceeded
 from medqlora.domain.jobs import JobKind, JobSpec
 from medqlora.domain.preparing import Choices, ColumnQuestion, Draft, DraftRow, PhiExample
 from medqlora.domain.snapshot import RunSnapshot
@@ -279,10 +279,12 @@ class ImportService(JobService):
 
 
 def _mapping_needed(snapshot: RunSnapshot, question: ColumnQuestion) -> MedQLoRAError:
-    error = failure_of(snapshot)
+    outcome = snapshot.outcome
+    if not isinstance(outcome, RunFailed):
+        return failure_of(snapshot)
     return MappingNeededError(
-        error.message,
-        hint=error.hint,
+        outcome.message,
+        hint=outcome.hint,
         columns=question.columns,
         candidates=question.candidates,
         samples=question.samples,
