@@ -31,7 +31,8 @@ def test_the_servers_log_holds_no_row_after_a_run_an_evaluation_and_a_chat(
 
     viewer.tab("evaluate")
     viewer.page.click("#evaluate-start:not([disabled])")
-    viewer.see("evaluate-items", CANARY, within_ms=JOB_MS)
+    viewer.see("evaluate-progress", "Done", within_ms=JOB_MS)
+    viewer.see("evaluate-items", CANARY)
     viewer.tab("compare")
     viewer.page.fill("#compare-prompt textarea", f"How is {CANARY}?")
     viewer.page.click("#compare-send:not([disabled])")
