@@ -7,8 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.browser.viewer import JOB_MS, Viewer
+from tests.waiting import wait_until
 
 CANARY = "Quorvexzibbandale"
+
+
+def num_adapters(app: Any) -> int:
+    return len(list(app.workspace.glob("runs/*/adapter")))
 
 
 def test_the_servers_log_holds_no_row_after_a_run_an_evaluation_and_a_chat(
@@ -26,7 +31,10 @@ def test_the_servers_log_holds_no_row_after_a_run_an_evaluation_and_a_chat(
     viewer.page.click("#dataset-prepare:not([disabled])")
     viewer.see("dataset-notice", "is ready")
     viewer.set_steps(2)
-    viewer.start()
+    before = num_adapters(app)
+    viewer.tab("train")
+    viewer.page.click("#train-start:not([disabled])")
+    wait_until(lambda: num_adapters(app) > before)
     viewer.wait_for_end("Done")
 
     viewer.tab("evaluate")
@@ -40,6 +48,6 @@ def test_the_servers_log_holds_no_row_after_a_run_an_evaluation_and_a_chat(
     viewer.close()
 
     # Typed, uploaded and shown, and yet not printed.
-    log = (app.workspace.parent / "server.log").read_text(encoding="utf-8")
+    log = app.log.read_text(encoding="utf-8")
     assert "medqlora is ready" in log
     assert CANARY not in log

@@ -79,7 +79,7 @@ class Viewer:
     def start(self) -> None:
         self.tab("train")
         self.page.click("#train-start:not([disabled])")
-        expect(self.page.locator("#train-stop")).to_be_enabled(timeout=PAGE_MS)
+        expect(self.page.locator("#train-stop")).to_be_enabled()
 
     def wait_for_end(self, state: str) -> None:
         self.tab("train")
