@@ -1,1 +1,1 @@
-"""Performance: programs that print measurements, and a test of what is promised about memory."""
+"""Performance: programs that print measurements."""
