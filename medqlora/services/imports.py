@@ -61,7 +61,7 @@ class ImportService(JobService):
     """
 
     needs_machine: ClassVar[bool] = False
-    stop_grace_seconds: ClassVar[float] = 2.0
+    stop_grace_seconds: ClassVar[float] = 5.0
 
     def __init__(self, workspace: Workspace) -> None:
         super().__init__(workspace, workspace.imports)

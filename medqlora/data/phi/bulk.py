@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -19,9 +21,10 @@ Result = TypeVar("Result")
 # A process needs about half a second to start and to read its words: below this much text one
 # process is done sooner.
 _WORTH_PROCESSES = 400_000
-_CHUNK = 50_000
+_CHUNK = 20_000
 # Chunks that wait for each process; what bounds the memory.
 _AHEAD = 3
+_WATCH_SECONDS = 0.5
 
 
 def screen_many(texts: Iterable[str], *, processes: int | None = None) -> Iterator[list[PhiSpan]]:
@@ -70,7 +73,10 @@ def in_processes(
             yield from work(chunk)
         return
     # Spawned, because a fork of a process with threads may hang.
-    with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(
+        count, mp_context=get_context("spawn"), initializer=_end_with, initargs=(os.getpid(),)
+    )
+    try:
         waiting: deque[Future[list[Result]]] = deque()
         for chunk in every:
             waiting.append(pool.submit(work, chunk))
@@ -78,6 +84,19 @@ def in_processes(
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # whoever stopped does not wait for what is ahead
+
+
+def _end_with(parent: int) -> None:
+    """Lets a process of the pool end when its parent was killed; it would wait for work for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _chunks(items: Iterable[Given], size: Callable[[Given], int]) -> Iterator[list[Given]]:

@@ -70,7 +70,7 @@ def write_draft(
         name: What the user calls the file.
         sha256: Hash of the file.
         mapping: What its columns mean; found out when None.
-        on_rows: Told how many rows were read; may raise to stop.
+        on_rows: Told how many rows were screened; may raise to stop.
 
     Raises:
         DataError: The file cannot be used.
@@ -83,7 +83,9 @@ def write_draft(
     loader = MedicalDatasetLoader(scratch=folder.parent)
     with loader.open(source.path, mapping) as stream, translated_os_errors(folder):
         with files.rows.open("w", encoding="utf-8", newline="\n") as lines:
-            for row, spans in _screened(_valid_rows(stream, validator, on_rows)):
+            valid = _valid_rows(stream, validator, lambda: on_rows(findings.num_rows))
+            for row, spans in _screened(valid):
+                on_rows(findings.num_rows)
                 hints.add(row.entry)
                 if not _MENDABLE.isdisjoint(row.codes):
                     cleaner.clean(row.entry)
@@ -134,9 +136,10 @@ def parts_of(entry: MedicalDataEntry) -> list[tuple[str, str]]:
 
 
 def _valid_rows(
-    stream: DatasetStream, validator: DataValidator, on_rows: OnRows
+    stream: DatasetStream, validator: DataValidator, on_row: Callable[[], None]
 ) -> Iterator[DraftRow]:
-    for count, candidate in enumerate(stream.candidates, start=1):
+    for candidate in stream.candidates:
+        on_row()
         check = validator.check(candidate)
         if check.is_valid and candidate.entry is not None:
             yield DraftRow(
@@ -145,7 +148,6 @@ def _valid_rows(
                 num_findings=0,
                 codes=tuple(sorted(check.codes)),
             )
-        on_rows(count)
 
 
 def _screened(rows: Iterator[DraftRow]) -> Iterator[tuple[DraftRow, dict[str, list[PhiSpan]]]]:

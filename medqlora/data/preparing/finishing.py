@@ -32,7 +32,7 @@ from medqlora.persistence.atomic import translated_os_errors
 
 CARD = "dataset.json"
 HELD_OUT = "The held-out entries"
-_READ_AHEAD = 1_000
+_READ_AHEAD_CHARS = 20_000_000
 
 OnRows = Callable[[str, int], None]
 """Told what is being done and how many rows of it are; may raise to stop."""
@@ -201,10 +201,13 @@ def _screened(
     A row in which the draft's screen found nothing is not screened again.
     """
     ahead: deque[MedicalDataEntry | None] = deque()  # None stands for one that is being screened
+    num_chars = 0
 
     def to_screen() -> Iterator[MedicalDataEntry]:
+        nonlocal num_chars
         for row in rows:
-            if is_current and not row.num_findings and len(ahead) < _READ_AHEAD:
+            if is_current and not row.num_findings and num_chars < _READ_AHEAD_CHARS:
+                num_chars += _size(row.entry)
                 ahead.append(row.entry)
             else:
                 ahead.append(None)
@@ -212,9 +215,14 @@ def _screened(
 
     for screened in screener.screen_all(to_screen()):
         while (entry := ahead.popleft()) is not None:
+            num_chars -= _size(entry)
             yield entry
         yield screened.entry
     yield from ahead
+
+
+def _size(entry: MedicalDataEntry) -> int:
+    return len(entry.question) + len(entry.answer) + len(entry.context or "")
 
 
 @dataclass(frozen=True, slots=True)
