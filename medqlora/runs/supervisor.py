@@ -1,32 +1,38 @@
 """RunSupervisor: one named thread that owns one worker process.
 
 It opens the attempt, starts the worker (or finds one that outlived the server), folds its log, ends
-it firmly when a polite stop is not enough, and writes the end of an attempt whose worker died. It
-decides nothing about training.
+it firmly when a polite stop is not enough or nothing happens any more, kills what the worker left
+running, and writes the end of an attempt whose worker died. It decides nothing about training.
 """
 
 from __future__ import annotations
 
 import signal
 import threading
-import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import psutil
 
-from medqlora.domain.events import Event, Outcome, RunFailed, RunStarted, RunStopped, RunWarned
+from medqlora.domain.events import Event, Outcome, RunFailed, RunStarted, RunWarned
 from medqlora.domain.jobs import JobKind
 from medqlora.domain.snapshot import RunSnapshot, apply
+from medqlora.errors import PersistenceError, SessionError
 from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.runs.endings import Ending, HungEnding
 from medqlora.runs.event_log import EventLogReader, EventLogWriter
 from medqlora.runs.gpu_lease import GpuLease
-from medqlora.runs.process import recorded_process, start_worker
+from medqlora.runs.heartbeat import PATIENCE_SECONDS, Silence
+from medqlora.runs.process import end_processes, recorded_process, start_worker
 from medqlora.runs.run_directory import RunDirectory
 
 POLL_SECONDS = 0.2
+EXIT_GRACE_SECONDS = 60.0
+"""A worker that has written its end and is still there after this is terminated."""
 STOP_GRACE_SECONDS = 120.0
 """A step and a checkpoint fit into this; a worker that needs longer is terminated."""
-TERMINATE_GRACE_SECONDS = 10.0
-"""A worker that is still there after this is killed."""
+HUNG_GRACE_SECONDS = 30.0
+"""A hung worker that does not stop when asked within this is terminated."""
 
 
 class RunSupervisor:
@@ -35,17 +41,23 @@ class RunSupervisor:
     Args:
         directory: The run.
         stop_grace_seconds: How long it may take to stop when asked, before it is terminated.
+        patience_seconds: How long it may give no sign of life before it counts as hung.
     """
 
     def __init__(
-        self, directory: RunDirectory, *, stop_grace_seconds: float = STOP_GRACE_SECONDS
+        self,
+        directory: RunDirectory,
+        *,
+        stop_grace_seconds: float = STOP_GRACE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         self.directory = directory
         self._stop_grace_seconds = stop_grace_seconds
+        self._patience_seconds = patience_seconds
         self._reader = EventLogReader(directory.events)
         self._snapshot = RunSnapshot(run_id=directory.run_id)
         self._unfolded: list[Event] = []
-        self._stop_asked_at: float | None = None
+        self._ending: Ending | None = None
 
     @property
     def snapshot(self) -> RunSnapshot:
@@ -53,18 +65,17 @@ class RunSupervisor:
         return self._snapshot
 
     def start(self, lease: GpuLease | None) -> None:
-        """Opens an attempt and starts a worker that inherits `lease`, if its work needs one."""
+        """Opens an attempt and starts a worker that inherits `lease`, if its work needs one.
+
+        Raises:
+            DiskFullError: No space is left.
+            SessionError: The system starts no more processes.
+        """
         try:
             self.directory.stop_file.unlink(missing_ok=True)
+            self.directory.heartbeat.unlink(missing_ok=True)
             open_attempt(self.directory)
-            with self.directory.worker_log.open("a", encoding="utf-8") as log:
-                worker = start_worker(
-                    "medqlora.runs.worker",
-                    [str(self.directory.path)],
-                    stdout=log,
-                    stderr=log,
-                    keep_open=[lease.descriptor] if lease else [],
-                )
+            worker = self._start_worker(lease)
         finally:
             if lease:
                 lease.close()
@@ -77,8 +88,8 @@ class RunSupervisor:
     def request_stop(self) -> None:
         """Asks the worker to stop after its step; asking again changes nothing."""
         self.directory.stop_file.touch()
-        if self._stop_asked_at is None:
-            self._stop_asked_at = time.monotonic()
+        if self._ending is None:
+            self._ending = Ending(self._stop_grace_seconds)
 
     @property
     def is_watching(self) -> bool:
@@ -89,6 +100,24 @@ class RunSupervisor:
         """Waits until the attempt is over."""
         self._thread.join(timeout)
 
+    def _start_worker(self, lease: GpuLease | None) -> psutil.Popen:
+        try:
+            with self.directory.worker_log.open("a", encoding="utf-8") as log:
+                return start_worker(
+                    "medqlora.runs.worker",
+                    [str(self.directory.path), "--patience", str(self._patience_seconds)],
+                    stdout=log,
+                    stderr=log,
+                    keep_open=[lease.descriptor] if lease else [],
+                    job=self.directory.path,
+                )
+        except OSError as error:
+            close_attempt(self.directory, died(None, self.directory.spec().kind))
+            raise SessionError(
+                f"The system could not start the job's process: {error.strerror}.",
+                hint="Close other programs, then press Resume.",
+            ) from error
+
     def _watch_from_now(self, worker: psutil.Process) -> None:
         self._catch_up()
         self._thread = threading.Thread(
@@ -97,40 +126,57 @@ class RunSupervisor:
         self._thread.start()
 
     def _watch(self, worker: psutil.Process) -> None:
+        silence = Silence(self.directory.heartbeat)
         while True:
             exit_code, is_over = _wait(worker)
             if is_over:
                 break
             self._catch_up(is_worker_alive=True)
-            self._press(worker)
+            self._look_for_a_reason_to_end(silence)
+            if self._ending is not None:
+                self._ending.press(worker)
+        end_processes(self.directory.path)
         self._catch_up()
         if self._snapshot.outcome is None:
-            close_attempt(self.directory, self._death(exit_code))
-            self._catch_up()
+            self._close(self._death(exit_code))
 
     def _catch_up(self, *, is_worker_alive: bool = False) -> None:
-        self._unfolded += self._reader.read_new()
+        try:
+            self._unfolded += self._reader.read_new()
+        except OSError:
+            return  # a folder that is away for a while; what was written is read when it is back
         while self._unfolded:
             # An attempt is over when its worker is gone and the machine is free, not before.
             if is_worker_alive and isinstance(self._unfolded[0], Outcome):
                 return
             self._snapshot = apply(self._snapshot, self._unfolded.pop(0))
 
-    def _press(self, worker: psutil.Process) -> None:
-        """Ends a worker that was asked to stop and does not."""
-        if self._stop_asked_at is None:
+    def _look_for_a_reason_to_end(self, silence: Silence) -> None:
+        is_silent = silence.seconds() > self._patience_seconds
+        if self._ending is not None:
             return
-        waited = time.monotonic() - self._stop_asked_at
-        if waited > self._stop_grace_seconds + TERMINATE_GRACE_SECONDS:
-            worker.kill()
-        elif waited > self._stop_grace_seconds:
-            worker.terminate()
+        if self.directory.stop_file.exists():  # another process asked, or an earlier server
+            self.request_stop()
+        elif self._unfolded:  # its end is written
+            self._ending = Ending(EXIT_GRACE_SECONDS)
+        elif is_silent:
+            self._ending = HungEnding(HUNG_GRACE_SECONDS, patience_seconds=self._patience_seconds)
+            self.directory.stop_file.touch()
 
     def _death(self, exit_code: int | None) -> Outcome:
-        if self._stop_asked_at is not None:
-            step = self._snapshot.last_step.step if self._snapshot.last_step else 0
-            return RunStopped(step=step, checkpoint_step=self._snapshot.checkpoint_step)
+        if self._ending is not None:
+            return self._ending.outcome(self._snapshot)
         return died(exit_code, self.directory.spec().kind)
+
+    def _close(self, outcome: Outcome) -> None:
+        try:
+            close_attempt(self.directory, outcome)
+            self._catch_up()
+        except PersistenceError:
+            # Nothing can be written there now. Viewers are told; the next attempt, or the next
+            # server, writes it.
+            told = replace(outcome, seq=self._snapshot.seq + 1, at=datetime.now(UTC))
+            self._snapshot = apply(self._snapshot, told)
 
 
 def open_attempt(directory: RunDirectory) -> None:
@@ -149,6 +195,9 @@ def open_attempt(directory: RunDirectory) -> None:
             )
         )
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
+        earlier = directory.snapshot()
+        if earlier.attempt and earlier.outcome is None:  # its end could not be written then
+            log.append(died(None, spec.kind))
         for event in events:
             log.append(event)
 
@@ -161,15 +210,14 @@ def close_attempt(directory: RunDirectory, outcome: Outcome) -> None:
 
 
 def settle(directory: RunDirectory) -> psutil.Process | None:
-    """The live worker of a run that has not ended; without one, the end is written.
+    """The live worker of a run; where a run has neither worker nor end, the end is written.
 
     Called for every run when a server starts: it finds workers to watch and runs that were
     interrupted.
     """
-    if directory.snapshot().outcome is not None:
-        return None
     worker = recorded_process(directory.worker_file)
-    if worker is None:
+    if worker is None and directory.snapshot().outcome is None:
+        end_processes(directory.path)  # one of them may hold the log
         close_attempt(directory, died(None, directory.spec().kind))
     return worker
 

@@ -25,6 +25,7 @@ from medqlora.persistence.atomic import write_json
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.heartbeat import PATIENCE_SECONDS, Heartbeat
 from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.measure_job import measure
@@ -44,11 +45,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Does the job of a directory and returns the exit code: 0 done or stopped, 1 failed."""
     parser = argparse.ArgumentParser(prog="python -m medqlora.runs.worker")
     parser.add_argument("run_dir", type=Path)
-    directory = RunDirectory(parser.parse_args(arguments).run_dir.resolve())
+    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS")
+    options = parser.parse_args(arguments)
+    directory = RunDirectory(options.run_dir.resolve())
     spec = directory.spec()
     write_json(directory.worker_file, this_process())
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
-        outcome = _attempt(directory, spec, log.append)
+        heartbeat = Heartbeat(directory.heartbeat, log.append, patience_seconds=options.patience)
+        with heartbeat:
+            outcome = _attempt(directory, spec, heartbeat.report)
         log.append(outcome)
     return 1 if isinstance(outcome, RunFailed) else 0
 

@@ -18,6 +18,8 @@ from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.gpu_lease import GpuLease
+from medqlora.runs.heartbeat import PATIENCE_SECONDS
+from medqlora.runs.process import end_processes, jobs_with_processes
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor, settle
 
@@ -43,6 +45,9 @@ class JobService:
     stop_grace_seconds: ClassVar[float] = STOP_GRACE_SECONDS
     """How long a job that was asked to stop may take before it is terminated."""
 
+    patience_seconds: ClassVar[float] = PATIENCE_SECONDS
+    """How long a job may give no sign of life before it counts as hung."""
+
     def __init__(self, workspace: Workspace, folder: Path) -> None:
         self._workspace = workspace
         self._folder = folder
@@ -56,7 +61,12 @@ class JobService:
         for directory in self.directories():
             worker = settle(directory)
             if worker is not None:
-                self._watch(directory).attach(worker)
+                supervisor = self._supervisor(directory)
+                supervisor.attach(worker)
+                self._watched[directory.run_id] = supervisor
+        for job in jobs_with_processes(self._folder):
+            if job.name not in self._watched:
+                end_processes(job)
 
     def directories(self) -> tuple[RunDirectory, ...]:
         """All jobs, newest first; their ids begin with the time."""
@@ -153,12 +163,16 @@ class JobService:
         return GpuLease.acquire(self._workspace.machine_lock, holder=run_id)
 
     def _launch(self, directory: RunDirectory, lease: GpuLease | None) -> None:
-        self._watch(directory).start(lease)
-
-    def _watch(self, directory: RunDirectory) -> RunSupervisor:
-        supervisor = RunSupervisor(directory, stop_grace_seconds=self.stop_grace_seconds)
+        supervisor = self._supervisor(directory)
+        supervisor.start(lease)
         self._watched[directory.run_id] = supervisor
-        return supervisor
+
+    def _supervisor(self, directory: RunDirectory) -> RunSupervisor:
+        return RunSupervisor(
+            directory,
+            stop_grace_seconds=self.stop_grace_seconds,
+            patience_seconds=self.patience_seconds,
+        )
 
 
 def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:
