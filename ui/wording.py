@@ -160,6 +160,9 @@ PLAN: Final = (
     "{model}: {steps} steps of {batch} entries, LoRA rank {rank}, learning rate {rate}. "
     "Change them in Configure."
 )
+START: Final = "Start training"
+ADD_TO_QUEUE: Final = "Add to the queue"
+QUEUE: Final = "Waiting for their turn, the next one first:"
 READY_TO_TRAIN: Final = "Ready. Press Start training."
 STOPPING: Final = "Stopping: the current step ends, then a checkpoint is saved."
 NO_RUN: Final = "No run yet. Start one in Train."

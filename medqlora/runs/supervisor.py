@@ -216,7 +216,10 @@ def settle(directory: RunDirectory) -> psutil.Process | None:
     interrupted.
     """
     worker = recorded_process(directory.worker_file)
-    if worker is None and directory.snapshot().outcome is None:
+    snapshot = directory.snapshot()
+    if snapshot.attempt and snapshot.outcome is None:
+        directory.queued.unlink(missing_ok=True)  # its turn had come
+    if worker is None and snapshot.outcome is None and not directory.queued.exists():
         end_processes(directory.path)  # one of them may hold the log
         close_attempt(directory, died(None, directory.spec().kind))
     return worker

@@ -18,6 +18,7 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.queue import QueueThread
 from medqlora.services.training import TrainingService
 
 
@@ -33,6 +34,7 @@ class Services:
         evaluation: Evaluations.
         chat: Compare.
         guidance: What to do after an error, and how long the session lasts.
+        queue: Starts the runs that wait.
     """
 
     workspace: Workspace
@@ -42,6 +44,7 @@ class Services:
     evaluation: EvaluationService
     chat: ChatService
     guidance: GuidanceService
+    queue: QueueThread
 
     @classmethod
     def open(cls, root: Path) -> Services:
@@ -64,19 +67,22 @@ class Services:
             evaluation=evaluation,
             chat=chat,
             guidance=GuidanceService(),
+            queue=QueueThread(training),
         )
 
     def attach(self) -> None:
-        """Finds the jobs that outlived an earlier server.
+        """Finds the jobs that outlived an earlier server, and goes on with the queue.
 
         Called once, by whoever holds the workspace.
         """
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.queue.start()
 
     def close(self) -> None:
-        """Ends the chat; jobs go on."""
+        """Ends the chat; jobs go on, and what is in the queue waits for the next server."""
+        self.queue.stop()
         self.chat.close()
 
 

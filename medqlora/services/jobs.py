@@ -85,6 +85,11 @@ class JobService:
         """The job that is running, or None."""
         return next((run_id for run_id, one in self._watched.items() if one.snapshot.is_live), None)
 
+    @property
+    def is_watching(self) -> bool:
+        """Whether a job of this folder is at work, or between two attempts."""
+        return any(one.is_watching for one in self._watched.values())
+
     def spec(self, run_id: str) -> JobSpec:
         """What was asked of a job."""
         return self.directory(run_id).spec()
@@ -134,6 +139,10 @@ class JobService:
             GpuBusyError: It is running.
         """
         directory = self.directory(run_id)
+        if directory.queued.exists():
+            raise GpuBusyError(
+                "This run waits for its turn.", hint="Remove it from the queue.", holder=run_id
+            )
         if self.snapshot(run_id).is_live:
             raise GpuBusyError("This run is still running.", hint="Stop it first.", holder=run_id)
         self._watched.pop(run_id, None)
