@@ -32,6 +32,10 @@ class PageClient:
             for one in self.config["components"]
             if one["props"].get("elem_id")
         }
+        self._shown = {one["id"]: one["props"].get("value") for one in self.config["components"]}
+        for handler in self.config["dependencies"]:
+            if any(event == "load" for _, event in handler["targets"]):
+                self._trigger(handler, [])
 
     def close(self) -> None:
         self._http.close()
@@ -39,19 +43,19 @@ class PageClient:
     def do(self, elem_id: str, event: str, *data: Any) -> list[Any]:
         """Triggers `event` of a control; None stands for what the session itself holds.
 
+        Inputs that are not given are as the page was served.
+
         Returns the handler's outputs; an empty list when it was refused or changed nothing.
         """
-        handler = self._handler(elem_id, event)
-        asked = self._http.post(
-            "gradio_api/queue/join",
-            json={
-                "data": list(data) + [None] * (len(handler["inputs"]) - len(data)),
-                "fn_index": handler["id"],
-                "session_hash": self._session,
-                "trigger_id": handler["targets"][0][0],
-            },
-        ).raise_for_status()
-        return self._outcome(asked.json()["event_id"])
+        return self._trigger(self._handler(elem_id, event), list(data))
+
+    def configure(self, **values: Any) -> None:
+        """Sets settings in the form, by the element ids of their controls."""
+        handler = self._handler("configure-rank", "input")
+        shown = self._shown | {self._ids[name]: value for name, value in values.items()}
+        states = 2  # what the session holds: the dataset and the settings so far
+        form = [shown[number] for number in handler["inputs"][states:]]
+        self.do("configure-rank", "input", *[None] * states, *form)
 
     def upload(self, path: Path) -> dict[str, Any]:
         """Uploads a file and returns what a file control would hold."""
@@ -69,6 +73,18 @@ class PageClient:
         target = [self._ids[elem_id], event]
         [handler] = [one for one in self.config["dependencies"] if target in one["targets"]]
         return dict(handler)
+
+    def _trigger(self, handler: dict[str, Any], data: list[Any]) -> list[Any]:
+        asked = self._http.post(
+            "gradio_api/queue/join",
+            json={
+                "data": data + [self._shown[one] for one in handler["inputs"][len(data) :]],
+                "fn_index": handler["id"],
+                "session_hash": self._session,
+                "trigger_id": handler["targets"][0][0],
+            },
+        ).raise_for_status()
+        return self._outcome(asked.json()["event_id"])
 
     def _outcome(self, event_id: str) -> list[Any]:
         for message in self._messages():

@@ -11,6 +11,10 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.runs.run_directory import RunDirectory
 
 
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One attempt at a job.
@@ -20,12 +24,15 @@ class Job:
         spec: What was asked.
         report: Writes an event.
         checkpoint: The checkpoint to go on from, or None.
+        should_save: Asked after each step: whether to save beyond the schedule, because the
+            machine is about to be taken away.
     """
 
     directory: RunDirectory
     spec: JobSpec
     report: Callable[[Event], object]
     checkpoint: CheckpointInfo | None = None
+    should_save: Callable[[], bool] = _never
 
     def report_phase(self, phase: str, progress: float | None = None) -> None:
         """Says what is being done, and how far it is."""

@@ -13,6 +13,8 @@ from typing import IO, Any
 
 import psutil
 
+from medqlora.persistence.atomic import write_json
+
 # One core stays free for the page and the browser: torch's threads wait for each other at every
 # operation, so that one that has to share its core slows all of them down, on two cores tenfold.
 NUM_THREADS = max(len(os.sched_getaffinity(0)) - 1, 1)
@@ -78,6 +80,14 @@ def start_worker(
             "PYTHONPATH": path,
         },
     )
+
+
+def record_process(worker_file: Path, worker: psutil.Process) -> None:
+    """Writes what identifies a process even after its number was given to another.
+
+    Written by whoever started it, at once: a server that starts meanwhile finds it.
+    """
+    write_json(worker_file, {"pid": worker.pid, "started": worker.create_time()})
 
 
 def recorded_process(worker_file: Path) -> psutil.Process | None:

@@ -23,7 +23,7 @@ from medqlora.runs.endings import Ending, HungEnding
 from medqlora.runs.event_log import EventLogReader, EventLogWriter
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.heartbeat import PATIENCE_SECONDS, Silence
-from medqlora.runs.process import end_processes, recorded_process, start_worker
+from medqlora.runs.process import end_processes, record_process, recorded_process, start_worker
 from medqlora.runs.run_directory import RunDirectory
 
 POLL_SECONDS = 0.2
@@ -103,7 +103,7 @@ class RunSupervisor:
     def _start_worker(self, lease: GpuLease | None) -> psutil.Popen:
         try:
             with self.directory.worker_log.open("a", encoding="utf-8") as log:
-                return start_worker(
+                worker = start_worker(
                     "medqlora.runs.worker",
                     [str(self.directory.path), "--patience", str(self._patience_seconds)],
                     stdout=log,
@@ -117,6 +117,13 @@ class RunSupervisor:
                 f"The system could not start the job's process: {error.strerror}.",
                 hint="Close other programs, then press Resume.",
             ) from error
+        try:
+            record_process(self.directory.worker_file, worker)
+        except BaseException:
+            worker.kill()  # nobody would know of it
+            worker.wait()
+            raise
+        return worker
 
     def _watch_from_now(self, worker: psutil.Process) -> None:
         self._catch_up()

@@ -95,7 +95,7 @@ def _train_on(
         resume_from=Path(job.checkpoint.path) if job.checkpoint else None,
         sink=job.report,
         should_stop=job.should_stop,
-        should_save=monitor.take_save_request,
+        should_save=lambda: monitor.take_save_request() or job.should_save(),
     )
     result = trainer.train(data.train)
     if not result.is_complete:

@@ -9,19 +9,16 @@ messages of foreign exceptions nor rows of data are written.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import psutil
-
+from medqlora.colab.session import SessionManager
 from medqlora.domain.artifacts import CheckpointInfo
-from medqlora.domain.events import Event, Outcome, PhaseChanged, RunFailed, RunStarted
+from medqlora.domain.events import Outcome, PhaseChanged, RunFailed, RunStarted
 from medqlora.domain.jobs import JobKind, JobSpec
 from medqlora.errors import MedQLoRAError
-from medqlora.persistence.atomic import write_json
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
@@ -30,6 +27,7 @@ from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.measure_job import measure
 from medqlora.runs.run_directory import RunDirectory
+from medqlora.runs.session_watch import SessionWatch
 from medqlora.runs.train_job import train
 
 JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
@@ -49,11 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     directory = RunDirectory(options.run_dir.resolve())
     spec = directory.spec()
-    write_json(directory.worker_file, this_process())
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
         heartbeat = Heartbeat(directory.heartbeat, log.append, patience_seconds=options.patience)
         with heartbeat:
-            outcome = _attempt(directory, spec, heartbeat.report)
+            watch = SessionWatch(SessionManager(), heartbeat.report)
+            outcome = _attempt(directory, spec, watch)
         log.append(outcome)
     return 1 if isinstance(outcome, RunFailed) else 0
 
@@ -69,15 +67,16 @@ def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
     return CheckpointManager(directory.checkpoints).validate(started.resumed_from_step)
 
 
-def this_process() -> dict[str, float]:
-    """What identifies this process even after its number was given to another."""
-    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
-
-
-def _attempt(directory: RunDirectory, spec: JobSpec, report: Callable[[Event], Event]) -> Outcome:
-    report(PhaseChanged(phase="Loading the libraries"))
+def _attempt(directory: RunDirectory, spec: JobSpec, watch: SessionWatch) -> Outcome:
+    watch.report(PhaseChanged(phase="Loading the libraries"))
     try:
-        job = Job(directory=directory, spec=spec, report=report, checkpoint=_checkpoint(directory))
+        job = Job(
+            directory=directory,
+            spec=spec,
+            report=watch.report,
+            checkpoint=_checkpoint(directory),
+            should_save=watch.take_save_request,
+        )
         return JOBS[spec.kind](job)
     except MedQLoRAError as error:
         _print_trace(error)

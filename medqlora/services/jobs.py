@@ -59,6 +59,8 @@ class JobService:
     def attach(self) -> None:
         """Finds jobs that outlived an earlier server and writes the end of those that did not."""
         for directory in self.directories():
+            if directory.run_id in self._watched:
+                continue
             worker = settle(directory)
             if worker is not None:
                 supervisor = self._supervisor(directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, RunState
-from medqlora.errors import DataError, MedQLoRAError, PersistenceError
+from medqlora.errors import DataError, DiskFullError, MedQLoRAError, PersistenceError
 from medqlora.models.catalog import check_id
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
@@ -142,10 +143,13 @@ class TrainingService(JobService):
                 return None
             try:
                 self._launch(directory, lease)
+            except DiskFullError:
+                raise
             except MedQLoRAError as error:
                 # It must not keep the others from their turn.
                 failure = RunFailed(code=error.code, message=error.message, hint=error.hint)
-                close_attempt(directory, failure)
+                with suppress(MedQLoRAError):
+                    close_attempt(directory, failure)
             self._queue.remove(directory)
         return directory.run_id
 
