@@ -126,8 +126,10 @@ class Soak:
         page = PageClient(self._app.url)
         self._upload(page, number)
         page.configure(**{"configure-max-steps": 4000, "configure-max-seq-length": 128})
+        # The machine is free when the last worker is gone, a moment after its end is written.
+        wait_until(lambda: "Start training" in str(page.do("tab-train", "select")))
         page.do("train-start", "click", self._dataset_id, None, "Start training")
-        run = self._newest_run()
+        run = self._newest_run(number + 1)
         self._wait_for_steps(run, 5)
         page.do("tab-monitor", "select")
         page.close()
@@ -161,9 +163,10 @@ class Soak:
         jobs = [RunDirectory(mark.parent) for mark in self._workspace.imports.glob("*/run.json")]
         return all(not job.snapshot().is_live for job in jobs)
 
-    def _newest_run(self) -> RunDirectory:
-        newest = max(self._workspace.runs.glob("*/run.json"))
-        return RunDirectory(newest.parent)
+    def _newest_run(self, number: int) -> RunDirectory:
+        runs = sorted(self._workspace.runs.glob("*/run.json"))
+        assert len(runs) == number, "the run was not started"
+        return RunDirectory(runs[-1].parent)
 
     def _resume(self, page: PageClient, run: RunDirectory) -> None:
         """Goes on with a run as soon as the page offers it."""
