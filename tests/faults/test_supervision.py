@@ -63,14 +63,14 @@ def ready_to_start(app: App) -> PageClient:
 
 
 def test_one_run_through_twenty_starts_closed_pages_and_ended_servers(app: App) -> None:
-    [dataset_id] = [card.parent.name for card in app.workspace.glob("datasets/*/card.json")]
+    [card] = Services.open(app.workspace).datasets.cards()
     with ThreadPoolExecutor(VIEWERS) as pool:
         pages = list(pool.map(ready_to_start, [app] * VIEWERS))
         together = threading.Barrier(VIEWERS)
 
         def start(page: PageClient) -> None:
             together.wait()
-            page.do("train-start", "click", dataset_id, None, "Start training")
+            page.do("train-start", "click", card.dataset_id, None, "Start training")
 
         list(pool.map(start, pages))
     [run] = runs(app)
