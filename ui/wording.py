@@ -167,6 +167,10 @@ NO_POINTS: Final = "Nothing measured yet"
 NO_MESSAGES: Final = "Nothing to report."
 
 # Evaluate and Compare
+PHI_TYPED: Final = (
+    "Nothing was sent yet: the PHI screen takes this for {found}. Take it out, or press the button "
+    "once more to send it as it is."
+)
 NO_FINISHED_RUN: Final = "There is no trained model yet. Start a run in Train and let it end."
 NO_EVALUATION: Final = "No results yet. Choose a trained model and press Start."
 QUERIES_HELP: Final = "One question a line."

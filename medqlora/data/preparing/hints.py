@@ -54,7 +54,7 @@ class HintCounter:
 
     def hints(self) -> ColumnHints:
         """What was seen."""
-        labels = [column for column in self._labels if self._is_label(column)]
+        labels = [one for one in self._labels if one not in self._groups and self._is_label(one)]
         return ColumnHints(
             labels=tuple(sorted(labels, key=lambda column: column != ANSWER_LABEL)),
             groups=tuple(
