@@ -21,7 +21,7 @@ from medqlora.data.phi.entries import KEEP_CONFIRMATION
 from medqlora.data.preparing.finishing import decision_needed
 from medqlora.data.preparing.records import DraftFiles, read_record
 from medqlora.domain.dataset import ColumnMapping
-from medqlora.domain.events import RunSucceeded
+from medqlora.domain.events import RunFailed, RunSucceeded
 from medqlora.domain.jobs import JobKind, JobSpec
 from medqlora.domain.preparing import Choices, ColumnQuestion, Draft, DraftRow, PhiExample
 from medqlora.domain.snapshot import RunSnapshot
@@ -29,7 +29,6 @@ from medqlora.errors import (
     DataError,
     GpuBusyError,
     MappingNeededError,
-    MedQLoRAError,
     PersistenceError,
 )
 from medqlora.persistence.workspace import Workspace
@@ -166,8 +165,8 @@ class ImportService(JobService):
         if isinstance(snapshot.outcome, RunSucceeded):
             return
         question = self.directory(job_id).column_question
-        if question.exists():
-            raise _mapping_needed(snapshot, read_record(ColumnQuestion, question))
+        if isinstance(snapshot.outcome, RunFailed) and question.exists():
+            raise _mapping_needed(snapshot.outcome, read_record(ColumnQuestion, question))
         raise failure_of(snapshot)
 
     def draft(self, draft_id: str) -> Draft:
@@ -263,11 +262,10 @@ class ImportService(JobService):
         return self._begin(job_id, lambda: RunDirectory.create(self._folder / job_id, spec))
 
 
-def _mapping_needed(snapshot: RunSnapshot, question: ColumnQuestion) -> MedQLoRAError:
-    error = failure_of(snapshot)
+def _mapping_needed(failed: RunFailed, question: ColumnQuestion) -> MappingNeededError:
     return MappingNeededError(
-        error.message,
-        hint=error.hint,
+        failed.message,
+        hint=failed.hint,
         columns=question.columns,
         candidates=question.candidates,
         samples=question.samples,

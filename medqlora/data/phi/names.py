@@ -13,10 +13,45 @@ from medqlora.data.phi.tokens import Token, Vocabulary, at_sentence_start, linke
 from medqlora.domain.phi import PhiSpan
 
 PARTICLES = frozenset(
-    "de da dos das do del della di du la le van von der den ter ten el al bin ibn binti bint abu ben"
-    " bar st mac af zu y e san santa dela".split()
+    [
+        "de",
+        "da",
+        "dos",
+        "das",
+        "do",
+        "del",
+        "della",
+        "di",
+        "du",
+        "la",
+        "le",
+        "van",
+        "von",
+        "der",
+        "den",
+        "ter",
+        "ten",
+        "el",
+        "al",
+        "bin",
+        "ibn",
+        "binti",
+        "bint",
+        "abu",
+        "ben",
+        "bar",
+        "st",
+        "mac",
+        "af",
+        "zu",
+        "y",
+        "e",
+        "san",
+        "santa",
+        "dela",
+    ]
 )
-_SUFFIXES = frozenset("jr sr ii iii iv".split())
+_SUFFIXES = frozenset(["jr", "sr", "ii", "iii", "iv"])
 _TITLES = (
     r"mr|mrs|ms|miss|mx|dr|drs|doctor|prof|professor|sir|madam|nurse|rev|reverend|pastor|rabbi|imam|fr|sr|sra|srta"
     r"|señora?|señorita|don|doña|herr|frau|hr|fr|mme|mlle|monsieur|madame|mademoiselle|dott|dottoressa|sig|signora?"
@@ -64,8 +99,55 @@ _GOES_ON = re.compile(
     r"^(?:['\u2019]s\b|\s(?:seen|who|at|is|was|has|had|with|w/|for|on|from|in|and|presented|reports|came)\b)"
 )
 _NOT_A_NAME_AFTER_TITLE = frozenset(
-    "said says told and or the to is was who has had appointment office visit prescribed gave if when about for in on at"
-    " wants put would will not does did just can could should please thank thanks of with as a an i my so but".split()
+    [
+        "said",
+        "says",
+        "told",
+        "and",
+        "or",
+        "the",
+        "to",
+        "is",
+        "was",
+        "who",
+        "has",
+        "had",
+        "appointment",
+        "office",
+        "visit",
+        "prescribed",
+        "gave",
+        "if",
+        "when",
+        "about",
+        "for",
+        "in",
+        "on",
+        "at",
+        "wants",
+        "put",
+        "would",
+        "will",
+        "not",
+        "does",
+        "did",
+        "just",
+        "can",
+        "could",
+        "should",
+        "please",
+        "thank",
+        "thanks",
+        "of",
+        "with",
+        "as",
+        "a",
+        "an",
+        "i",
+        "my",
+        "so",
+        "but",
+    ]
 )
 _MOST_FREQUENT_GIVEN = 2500
 _MOST_FREQUENT_FAMILY = 1500
@@ -189,7 +271,7 @@ class _Finder:
         if token.is_initial:
             after = self.text[token.end : token.end + 2]
             return not after[:1].isdigit() and not (after[:1] == "-" and after[1:].isalpha())
-        if token.key in _NO_NAME or token.key in know.words.acronyms and token.is_acronym:
+        if token.key in _NO_NAME or (token.key in know.words.acronyms and token.is_acronym):
             return False
         if know.given(token) or know.family(token):
             return not know.is_word(token) or token.key not in know.words.eponym_nouns
@@ -327,15 +409,116 @@ class _Finder:
         return PhiSpan(start=start, end=end, kind="name", score=score, reason=reason)
 
 
-_STOPS = frozenset("and or is was has had in on at with for of to who the a an by from".split())
+_STOPS = frozenset(
+    [
+        "and",
+        "or",
+        "is",
+        "was",
+        "has",
+        "had",
+        "in",
+        "on",
+        "at",
+        "with",
+        "for",
+        "of",
+        "to",
+        "who",
+        "the",
+        "a",
+        "an",
+        "by",
+        "from",
+    ]
+)
 # Titles that are words of their own in some language when written small.
 _SMALL_WORDS = frozenset(
-    "don pan fr sr miss sir col hr la nurse officer judge doctor professor ms".split()
+    [
+        "don",
+        "pan",
+        "fr",
+        "sr",
+        "miss",
+        "sir",
+        "col",
+        "hr",
+        "la",
+        "nurse",
+        "officer",
+        "judge",
+        "doctor",
+        "professor",
+        "ms",
+    ]
 )
 # Capitalised words that end a name.
 _NO_NAME = frozenset(
-    "hospital clinic center centre medical university health healthcare street st avenue ave road rd dr drive lane"
-    " mrn dob ssn id phone email fax md rn np pa do phd mbbs address date age sex gender male female diagnosis history"
-    " patient doctor physician nurse dept department ward room unit institute school college foundation pharmacy"
-    " office county city state insurance plan medicare medicaid and of the".split()
+    [
+        "hospital",
+        "clinic",
+        "center",
+        "centre",
+        "medical",
+        "university",
+        "health",
+        "healthcare",
+        "street",
+        "st",
+        "avenue",
+        "ave",
+        "road",
+        "rd",
+        "dr",
+        "drive",
+        "lane",
+        "mrn",
+        "dob",
+        "ssn",
+        "id",
+        "phone",
+        "email",
+        "fax",
+        "md",
+        "rn",
+        "np",
+        "pa",
+        "do",
+        "phd",
+        "mbbs",
+        "address",
+        "date",
+        "age",
+        "sex",
+        "gender",
+        "male",
+        "female",
+        "diagnosis",
+        "history",
+        "patient",
+        "doctor",
+        "physician",
+        "nurse",
+        "dept",
+        "department",
+        "ward",
+        "room",
+        "unit",
+        "institute",
+        "school",
+        "college",
+        "foundation",
+        "pharmacy",
+        "office",
+        "county",
+        "city",
+        "state",
+        "insurance",
+        "plan",
+        "medicare",
+        "medicaid",
+        "and",
+        "of",
+        "the",
+    ]
 )
