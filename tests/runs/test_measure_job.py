@@ -80,7 +80,7 @@ def test_lengths_and_proofs_are_those_of_the_rows_that_training_gets(
 
 def test_a_character_of_several_tokens_is_shown_once(services: Services, tmp_path: Path) -> None:
     rows = [
-        {**row, "answer": f"体温 37 °C – né {i} 🩺 fine."} for i, row in enumerate(clean_rows(9))
+        {**row, "answer": f"体温 37 °C, né {i} 🩺 fine."} for i, row in enumerate(clean_rows(9))
     ]
     dataset_id = measured(services, write_rows(tmp_path / "letters.jsonl", rows))
     entries = services.datasets.entries(dataset_id, "train")

@@ -1,4 +1,4 @@
-"""A file becomes a draft and a draft a dataset, in real workers that can be cancelled and killed."""
+"""A file becomes a draft and a draft a dataset, in workers that can be cancelled and killed."""
 
 from __future__ import annotations
 
