@@ -68,6 +68,11 @@ class Fingerprints:
             self._grow()
         return True
 
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the table takes."""
+        return len(self._slots) * self._slots.itemsize
+
     def _grow(self) -> None:
         full = self._slots
         self._slots, self._size = array("Q", bytes(16 * len(full))), 0
