@@ -171,7 +171,7 @@ BROKEN: dict[str, tuple[Content, str]] = {
     "Parquet of 3 GB": (repeated_parquet, "more than 500,000,000 characters"),
     "Parquet with one text of 450 MB": (
         lambda: parquet({"q": ["x" * 450_000_000], "a": ["b"]}, compression="zstd"),
-        "a block of more than 400 MB",
+        "far too long",
     ),
     # deep, long, or too many
     "JSON 100,000 deep": (f"[{'[' * _LONG}{']' * _LONG}]", "nested too deeply"),
