@@ -51,9 +51,27 @@ def test_columns_that_cannot_be_told_ask_for_a_mapping(tmp_path: Path) -> None:
     assert code == 2
     assert document["error"]["code"] == "mapping_needed"
     assert document["error"]["columns"] == ["alpha", "beta"]
+    assert "--map prompt=COLUMN" in document["error"]["hint"]
+    assert document["error"]["candidates"][0]["response"] == "beta"
+    assert "finding" not in json.dumps(document)
     code, document, _ = run(tmp_path, "inspect", str(table), "--map", "prompt=alpha,response=beta")
     assert code == 0
     assert document["valid"] >= 3
+
+
+def test_inspect_writes_a_report_and_reuses_a_mapping(tmp_path: Path) -> None:
+    table, report = tmp_path / "table.csv", tmp_path / "report.csv"
+    table.write_text("alpha,beta\nWhat is it?,A usual <br> finding.\n", encoding="utf-8")
+    given = ("inspect", str(table), "--map", "prompt=alpha,response=beta")
+    code, document, _ = run(tmp_path, *given, "--report", str(report))
+    assert code == 0
+    assert "line 2" in report.read_text(encoding="utf-8")
+    saved = tmp_path / "saved.json"
+    saved.write_text(json.dumps(document), encoding="utf-8")
+    code, again, _ = run(tmp_path, "inspect", str(table), "--map-file", str(saved))
+    assert (code, again) == (0, document)
+    code, document, _ = run(tmp_path, *given, "--report", str(tmp_path / "report.doc"))
+    assert (code, document["error"]["code"]) == (2, "config_error")
 
 
 @pytest.mark.parametrize(
