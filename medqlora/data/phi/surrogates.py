@@ -24,32 +24,11 @@ _TITLE = re.compile(
     r"|de|da|dos|del|della|di|la|le|van|von|der|den|el|al|bin|ibn|y)",
     re.IGNORECASE,
 )
-_TOWNS = [
-    "Alderbrook",
-    "Birchfield",
-    "Cedarholm",
-    "Dunmere",
-    "Eastmoor",
-    "Fernhill",
-    "Glenharrow",
-    "Hazelford",
-    "Ironbridge",
-    "Juniper-Hill",
-    "Kestrelton",
-    "Larkhaven",
-    "Millbrook",
-    "Northwick",
-    "Oakhaven",
-    "Pinecrest",
-    "Quarrington",
-    "Ravenswood",
-    "Silverlake",
-    "Thornbury",
-    "Underhill",
-    "Valebrook",
-    "Westmere",
-    "Yarrowdale",
-]
+_TOWNS = (
+    "Alderbrook Birchfield Cedarholm Dunmere Eastmoor Fernhill Glenharrow Hazelford Ironbridge Juniper-Hill Kestrelton"
+    " Larkhaven Millbrook Northwick Oakhaven Pinecrest Quarrington Ravenswood Silverlake Thornbury Underhill Valebrook"
+    " Westmere Yarrowdale"
+).split()
 _FACILITY = re.compile(
     r"hospital|clinic|infirmary|hospice|pharmacy|practice|office|cent(?:er|re)|klinik|krankenhaus",
     re.IGNORECASE,
