@@ -12,6 +12,7 @@ import pytest
 
 from medqlora.persistence.workspace import Workspace
 from tests.conftest import SHARED_DATA
+from tests.services.importing import PHONE, file_with_patients
 
 ROOT = Path(__file__).parents[2]
 
@@ -131,6 +132,35 @@ def test_a_run_is_trained_stopped_never_twice_evaluated_and_compared(
     assert code == 0
     assert compared["base_tokens"] > 0
     assert compared["fine_tuned_tokens"] > 0
+
+
+def test_train_asks_what_to_do_with_phi_before_anything_else(
+    tmp_path: Path, tiny_workspace: Workspace
+) -> None:
+    data = str(file_with_patients(tmp_path))
+    workspace = tiny_workspace.root
+    code, document, log = run(workspace, "train", "--data", data)
+    assert code == 2
+    assert document["error"]["code"] == "phi_decision_needed"
+    assert document["error"]["phi"]["phone"] == 4
+    assert "--phi mask" in document["error"]["hint"]
+    assert PHONE not in json.dumps(document) + log
+    keep = ("train", "--data", data, "--phi", "keep")
+    code, document, _ = run(workspace, *keep)
+    assert (code, document["error"]["code"]) == (2, "data_error")
+    assert "typed confirmation" in document["error"]["message"]
+    assert not list(tiny_workspace.datasets.iterdir())
+
+    config = tmp_path / "config.json"
+    config.write_text('{"max_steps": 1, "rank": 4}', encoding="utf-8")
+    code, document, log = run(
+        workspace, "train", "--data", data, "--phi", "mask", "--config", str(config)
+    )
+    assert (code, document["state"]) == (0, "succeeded")
+    run_dir = Path(document["run_dir"])
+    assert PHONE not in (run_dir / "data" / "train.jsonl").read_text(encoding="utf-8")
+    record = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["dataset"]["screening"]
+    assert (record["action"], record["rows_touched"]) == ("mask", 4)
 
 
 def test_a_folder_that_is_not_a_run_is_named(tmp_path: Path) -> None:
