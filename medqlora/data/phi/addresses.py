@@ -74,7 +74,7 @@ PLACE_RULES: tuple[PhiRule, ...] = (
     _rule(rf"\b{_NAME}\s(?:Street|Avenue|Boulevard|Road|Lane)\b(?!\sJournal)", 0.6, _ADDRESS),
     _rule(r"\bP\.?\s?O\.?\s?Box\s\d{1,6}\b", 0.9, _ADDRESS, re.IGNORECASE),
     _rule(
-        rf"\b{_NAME},\s?(?:{STATES})\b(?:,?\s\d{{5}}(?:-\d{{4}})?\b)?(?![\w-])",
+        rf"\b{_NAME},\s?(?!(?:MD|PA|DO)\b(?!,?\s\d{{5}}))(?:{STATES})\b(?:,?\s\d{{5}}(?:-\d{{4}})?\b)?(?![\w-])",
         0.8,
         "a place with its state",
     ),

@@ -286,10 +286,12 @@ class _Finder:
         words, know = self.know.words, self.know
         for index, (one, two) in enumerate(zip(self.tokens, self.tokens[1:], strict=False)):
             rank = words.given.get(one.key, _RARE)
-            if one.is_capital or rank >= _COUNTED_GIVEN or not linked(self.text, one, two):
+            if one.is_capital or rank == _RARE or not linked(self.text, one, two):
                 continue
             before = self.text[max(0, one.start - _AROUND) : one.start]
             is_named = bool(cues.STRONG_BEFORE.search(before))
+            if rank >= _COUNTED_GIVEN and not cues.CALLED_BEFORE.search(before):
+                continue
             if know.given(one) < 2 or len(one.key) < 3:
                 continue
             counted = words.family.get(two.key, _RARE) < _COUNTED_FAMILY and len(two.key) > 2

@@ -15,12 +15,12 @@ VERSION = "1"
 """Raised whenever what the screen finds changes."""
 
 _VALUE = (
-    r"(?!\d{1,3}-\d{1,3}(?![\d-]))(?P<phi>#?[A-Za-z0-9]{1,24}(?:[-/._][A-Za-z0-9]{1,24}){0,5}(?:[ ]\d{3,10}){0,4})"
+    r"(?!NCT\d)(?!\d{1,3}-\d{1,3}(?![\d-]))(?P<phi>#?[A-Za-z0-9]{1,24}(?:[-/._][A-Za-z0-9]{1,24}){0,5}(?:[ ]\d{3,10}){0,4})"
     r"(?![A-Za-z0-9])(?!\s?(?:mg|ml|mcg|patients|subjects|participants|women|men|children|years)\b)"
 )
 _SHAPED_VALUE = r"(?=#|[A-Z]{1,5}-?\d{4})"
 _MARK = r"\s{0,2}(?:(?:number|num|no|nr|n[°º]|id|code)\b\.?|(?=#))"
-_LINK = r"(?:\s(?:is|was|of)\b|#?\s?[:=(]){0,3}\s{0,2}"
+_LINK = r"(?:\s(?:is|was|of)\b|#?\s?[:=(]){0,3}\s{0,2}(?:#\s)?"
 _JOINTS = {
     # A word that hardly ever stands before another number.
     "strong": rf"(?:{_MARK})?{_LINK}(?!(?:19|20)\d\d\b(?!-))",
@@ -202,6 +202,7 @@ RULES: tuple[PhiRule, ...] = (
         "unique_id",
         r"id",
         "a number after a word for an identifier",
+        score=0.7,
     ),
     _shaped(
         "ssn",

@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import cache
 
 from medqlora.data.phi.dates import MONTHS
 from medqlora.data.phi.lexicons import folded, lexicons
@@ -163,8 +164,8 @@ class Surrogates:
         return text
 
     def age(self, value: str) -> str:
-        """Safe Harbor's one category for all ages over 89."""
-        return "90 or older"
+        """90, for Safe Harbor's one category of all ages over 89."""
+        return "90"
 
     def email(self, value: str) -> str:
         """An address under a domain that is reserved for examples."""
@@ -205,6 +206,7 @@ _MAKERS: Mapping[PhiKind, Callable[[Surrogates, str], str]] = {
 }
 
 
+@cache
 def _pools() -> tuple[list[str], list[str]]:
     """Frequent given and family names that are no other word."""
     known = lexicons()
