@@ -18,6 +18,7 @@ from medqlora.domain.recovery import (
     RecoveryKind,
 )
 from medqlora.errors import (
+    ERRORS_BY_CODE,
     CheckpointCorruptError,
     DataError,
     DiskFullError,
@@ -97,14 +98,17 @@ class ErrorRecoveryManager:
         """What should follow any of our errors."""
         if isinstance(error, OutOfMemoryError):
             return self.handle_memory_error(error)
-        kind = _nearest(_KINDS, error)
+        kind = _nearest(_KINDS, type(error))
         adjustments = (
             tuple(self.suggest_parameter_adjustments(error))
             if isinstance(error, TrainingError)
             else ()
         )
         return RecoveryAction(
-            kind=kind, message=str(error), adjustments=adjustments, steps=_nearest(_STEPS, error)
+            kind=kind,
+            message=str(error),
+            adjustments=adjustments,
+            steps=_nearest(_STEPS, type(error)),
         )
 
     def handle_memory_error(self, error: OutOfMemoryError) -> RecoveryAction:
@@ -129,6 +133,10 @@ class ErrorRecoveryManager:
             adjustments=adjustments,
             steps=_STEPS[OutOfMemoryError],
         )
+
+    def steps_for(self, code: str) -> tuple[str, ...]:
+        """What the user can do about an error of which only the code is left, in order."""
+        return _nearest(_STEPS, ERRORS_BY_CODE.get(code, TrainingError))
 
     def handle_session_disconnect(self) -> ReconnectionGuide:
         """How to go on after the notebook session was lost."""
@@ -205,6 +213,6 @@ class ErrorRecoveryManager:
         ]
 
 
-def _nearest(table: Mapping[type[MedQLoRAError], _T], error: MedQLoRAError) -> _T:
-    """The row of the error's own type, or of the nearest type above it."""
-    return next(row for one in type(error).__mro__ for kind, row in table.items() if kind is one)
+def _nearest(table: Mapping[type[MedQLoRAError], _T], kind: type[MedQLoRAError]) -> _T:
+    """The row of an error's own type, or of the nearest type above it."""
+    return next(row for one in kind.__mro__ for row_kind, row in table.items() if row_kind is one)

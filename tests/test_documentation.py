@@ -65,3 +65,14 @@ def test_it_says_what_it_is_not() -> None:
 def test_nothing_else_lies_at_the_top() -> None:
     there = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
     assert there <= ALLOWED_AT_THE_TOP | {"__pycache__"}
+
+
+def test_every_folder_of_tests_is_in_the_table_of_kinds() -> None:
+    text = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| (unit|integration|performance|safety) \| (.+?) \|", text, flags=re.MULTILINE
+    )
+    assert {kind for kind, _ in rows} == {"unit", "integration", "performance", "safety"}
+    named = [folder for _, folders in rows for folder in re.findall(r"`(\w+)`", folders)]
+    there = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    assert sorted(named) == sorted(there)

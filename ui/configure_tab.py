@@ -11,13 +11,13 @@ from typing import Any
 import gradio as gr
 
 from medqlora.config.qlora import QLoRAConfig
-from medqlora.errors import ConfigError
+from medqlora.errors import ConfigError, ModelError
 from medqlora.services import Services
 from medqlora.services.configuration import Suggestion
 from ui import markup, present, wording
 from ui.controls import Form, lay_out_form
 from ui.guard import guarded
-from ui.shared import LIGHT, Shared, opening, tab_name
+from ui.shared import BUSY, LIGHT, Shared, opening, tab_name
 
 
 def build(shared: Shared, page: gr.Blocks) -> None:
@@ -31,9 +31,12 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                     choices=[one.name for one in models],
                     value=models[0].name,
                     label="Base model",
+                    info=wording.MODEL_HELP,
+                    allow_custom_value=True,
                     elem_id="configure-model",
                 )
                 note = gr.HTML(elem_id="configure-model-note")
+                model_is_fine = gr.State(True)
             with gr.Column(scale=3, min_width=360):
                 machine = gr.HTML(elem_id="configure-machine")
         with gr.Accordion("What was chosen for this machine, and why", open=False):
@@ -52,10 +55,14 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     handlers = Handlers(shared.services, form)
     suggested = [machine, choices, note, status, shared.settings, *form.components]
     checked = [status, shared.settings]
-    given = [shared.dataset_id, shared.settings, model, *form.components]
-    page.load(guarded(handlers.suggest), [shared.dataset_id, model], suggested, **LIGHT)
-    model.input(guarded(handlers.suggest), [shared.dataset_id, model], suggested, **LIGHT)
-    reset.click(guarded(handlers.suggest), [shared.dataset_id, model], suggested, **LIGHT)
+    given = [shared.dataset_id, shared.settings, *form.components]
+    asked = [shared.dataset_id, shared.settings, model]
+    page.load(guarded(handlers.suggest), asked, suggested, **LIGHT)
+    # The hub may take its time to answer, and only the note should look busy meanwhile.
+    model.input(guarded(handlers.look), asked, [note, model_is_fine], **BUSY).then(
+        guarded(handlers.choose), [model_is_fine, *asked], suggested, **LIGHT
+    )
+    reset.click(guarded(handlers.suggest), asked, suggested, **LIGHT)
     tab.select(guarded(handlers.check), given, checked, **LIGHT)
     gr.on(
         [one.input for one in form.components],
@@ -81,36 +88,64 @@ class Handlers:
         self._configuration = services.configuration
         self._form = form
 
-    def suggest(self, dataset_id: str, model_name: str) -> list[Any]:
-        """What suits a model and this machine, shown in the form."""
-        suggestion = self._configuration.defaults(model_name)
+    def look(self, dataset_id: str, kept: dict[str, Any], model_name: str) -> list[Any]:
+        """What is known of a model before it is loaded, and whether it can be used here."""
+        del dataset_id
+        try:
+            return [self._note(model_name), True]
+        except ModelError as error:
+            kept_model = wording.MODEL_KEPT.format(model=self._model_of(kept))
+            return [markup.notice(f"{error} {kept_model}", "bad"), False]
+
+    def choose(
+        self, is_fine: bool, dataset_id: str, kept: dict[str, Any], model_name: str
+    ) -> list[Any]:
+        """Another model was chosen; one that cannot be used here changes nothing."""
+        if not is_fine:
+            return [gr.skip()] * (5 + len(self._form.components))
+        return self.suggest(dataset_id, kept, model_name)
+
+    def suggest(self, dataset_id: str, kept: dict[str, Any], model_name: str) -> list[Any]:
+        """What suits a model, this machine and the data, shown in the form."""
+        note, is_fine = self.look(dataset_id, kept, model_name)
+        if not is_fine:
+            return [gr.skip(), gr.skip(), note, *[gr.skip()] * (2 + len(self._form.components))]
+        num_train = self._datasets.card(dataset_id).num_train if dataset_id else None
+        suggestion = self._configuration.defaults(model_name, num_train=num_train)
         return [
             markup.facts(present.machine(self._configuration.environment())),
             _reasons(suggestion),
-            self._note(model_name),
+            note,
             self._summary(suggestion.config, dataset_id),
             suggestion.config.to_dict(),
             *self._form.shown(suggestion.config),
         ]
 
-    def check(
-        self, dataset_id: str, kept: dict[str, Any], model_name: str, *given: Any
-    ) -> list[Any]:
+    def check(self, dataset_id: str, kept: dict[str, Any], *given: Any) -> list[Any]:
         """Says at once whether the settings are fine, and keeps them when they are."""
-        values = {"model_name": model_name, **self._form.values(given)}
+        values = {"model_name": self._model_of(kept), **self._form.values(given)}
         try:
             config = self._configuration.build(values)
         except ConfigError as error:
             return [markup.notice(f"{error} {wording.SETTINGS_KEPT}", "bad"), kept]
         return [self._summary(config, dataset_id), config.to_dict()]
 
+    def _model_of(self, kept: dict[str, Any]) -> str:
+        return str(kept.get("model_name") or self._configuration.models()[0].name)
+
     def _note(self, model_name: str) -> str:
-        entry = next(one for one in self._configuration.models() if one.name == model_name)
-        size = f"{entry.billion_parameters:g} billion parameters. {entry.licence}."
-        text = f"{entry.note} {size}"
-        if entry.needs_gpu and self._configuration.environment().gpu is None:
-            return markup.notice(f"{wording.GPU_NEEDED} {text}", "warn")
-        return markup.note(text)
+        """What is known of the model before it is loaded.
+
+        Raises:
+            ModelError: It cannot be used here.
+        """
+        report = self._configuration.compatibility(model_name)
+        report.require()
+        entry = next((o for o in self._configuration.models() if o.name == model_name), None)
+        about = present.model_note(entry, report)
+        if entry and entry.needs_gpu and self._configuration.environment().gpu is None:
+            return markup.notice(f"{wording.GPU_NEEDED} {about}", "warn")
+        return markup.note(about)
 
     def _summary(self, config: QLoRAConfig, dataset_id: str) -> str:
         batch = config.effective_batch_size

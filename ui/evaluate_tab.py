@@ -95,6 +95,7 @@ class Handlers:
     def __init__(self, services: Services) -> None:
         self._training = services.training
         self._evaluation = services.evaluation
+        self._guidance = services.guidance
 
     def open(self, run_id: str, shown: str | None) -> list[Any]:
         """The tab is opened: the evaluation that is going on, else the last one shown."""
@@ -155,7 +156,7 @@ class Handlers:
         options = present.evaluation_options(self._evaluation.evaluations())
         return [
             gr.Dropdown(choices=options, value=evaluation_id),
-            _progress(snapshot),
+            self._progress(snapshot),
             self._summary(evaluation_id) if is_over and snapshot.items_done else "",
             gr.skip() if snapshot.items_done == items_seen else self._items(evaluation_id),
             self._download(evaluation_id, is_ready=is_over and snapshot.items_done > 0),
@@ -201,13 +202,12 @@ class Handlers:
         folder.mkdir(parents=True, exist_ok=True)
         return str(self._evaluation.write_csv(evaluation_id, folder))
 
-
-def _progress(snapshot: RunSnapshot) -> str:
-    detail = f"{snapshot.items_done} of {snapshot.items_total}" if snapshot.items_total else ""
-    bar = markup.progress(
-        snapshot.phase,
-        present.share_done(snapshot),
-        detail=detail,
-        tone=present.TONES.get(snapshot.state, "plain"),
-    )
-    return bar + (messages_html(snapshot) if snapshot.messages else "")
+    def _progress(self, snapshot: RunSnapshot) -> str:
+        detail = f"{snapshot.items_done} of {snapshot.items_total}" if snapshot.items_total else ""
+        bar = markup.progress(
+            snapshot.phase,
+            present.share_done(snapshot),
+            detail=detail,
+            tone=present.TONES.get(snapshot.state, "plain"),
+        )
+        return bar + (messages_html(self._guidance, snapshot) if snapshot.messages else "")

@@ -6,8 +6,10 @@ them again.
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -16,10 +18,12 @@ from pathlib import Path
 
 from medqlora.errors import SessionError
 from medqlora.services import Services, claim_workspace
-from ui import theme
+from ui import theme, wording
 from ui.layout import build_page
 
 MAX_UPLOAD = "200mb"
+USER = "owner"
+PASSWORD_BYTES = 24
 SESSIONS_KEPT = 100
 
 
@@ -54,8 +58,12 @@ def _serve(services: Services, private: Path, *, host: str, port: int, share: bo
     # Every handler goes through the queue: the direct way in would pass its limits by.
     page.queue(api_open=False)
     stop = _until_told_to_stop()
+    # Who is at this machine needs no login; as soon as others can reach the page, everybody does.
+    password = secrets.token_urlsafe(PASSWORD_BYTES) if share or not _is_loopback(host) else ""
     try:
         _, url, public_url = page.launch(
+            auth=(USER, password) if password else None,
+            auth_message=wording.LOGIN if password else None,
             server_name=host,
             server_port=port,
             share=share,
@@ -82,6 +90,8 @@ def _serve(services: Services, private: Path, *, host: str, port: int, share: bo
             f"Port {port} cannot be used.", hint="Choose another one with --port, for example 7861."
         ) from error
     _say_where(url, public_url, share=share)
+    if password:
+        print(f"Login: user {USER}, password {password}", flush=True)
     stop.wait()
     print("Stopping the page; a training that is going on goes on.", flush=True)
     page.close(verbose=False)
@@ -102,10 +112,17 @@ def _until_told_to_stop() -> threading.Event:
     return stop
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name
+        return host == "localhost"
+
+
 def _say_where(url: str, public_url: str | None, *, share: bool) -> None:
     print(f"medqlora is ready: {url}", flush=True)
     if public_url:
-        print(f"Public link, open to whoever has it: {public_url}", flush=True)
+        print(f"Public link: {public_url}", flush=True)
     elif share:
         print(
             "No public link could be made, so the page is served on this machine only.", flush=True

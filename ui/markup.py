@@ -93,6 +93,12 @@ def sentences(rows: Iterable[tuple[str, Tone, str]]) -> str:
     return f'<ul class="mq-sentences">{items}</ul>'
 
 
+def steps(title: str, texts: Iterable[str]) -> str:
+    """What to do, one thing after the other."""
+    items = "".join(f"<li>{safe(text)}</li>" for text in texts)
+    return f'<div class="mq-steps"><b>{safe(title)}</b><ol>{items}</ol></div>'
+
+
 def progress(label: str, share: float | None, *, detail: str = "", tone: Tone = "plain") -> str:
     """A bar with what is being done; without a share it only moves.
 

@@ -59,6 +59,7 @@ class Handlers:
 
     def __init__(self, services: Services) -> None:
         self._training = services.training
+        self._guidance = services.guidance
 
     def open(self, run_id: str) -> list[Any]:
         """The tab is opened: the run that is going on, else the last one chosen."""
@@ -87,7 +88,7 @@ class Handlers:
             self._list(run_id) if is_listed else gr.skip(),
             run_id,
             status_html(snapshot),
-            messages_html(snapshot),
+            messages_html(self._guidance, snapshot),
             feed(snapshot, seen),
             Cursor(run_id, snapshot.seq).to_state(),
             gr.Timer(active=snapshot.is_live),

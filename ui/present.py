@@ -10,6 +10,7 @@ from medqlora.domain.dataset import ColumnMapping, DatasetCard, MedicalDataEntry
 from medqlora.domain.evaluation import ItemResult
 from medqlora.domain.resources import EnvironmentConfig
 from medqlora.domain.snapshot import Message, RunSnapshot
+from medqlora.services.configuration import CatalogEntry, CompatibilityReport
 from medqlora.services.evaluation import EvaluationOverview
 from medqlora.services.training import RunSummary
 from ui.markup import Tone
@@ -169,6 +170,19 @@ def machine(environment: EnvironmentConfig) -> dict[str, str]:
         "Processor cores": str(environment.num_cpus),
         "Free disk": f"{environment.free_disk_gib:.0f} GiB",
     }
+
+
+def model_note(entry: CatalogEntry | None, report: CompatibilityReport) -> str:
+    """What is known of a model: what it is for, its size, its licence, the memory it takes."""
+    parts = [entry.note, f"{entry.billion_parameters:.3g} billion parameters."] if entry else []
+    if entry:
+        parts.append(f"{entry.licence}.")
+    if report.needed_gib is not None and report.available_gib is not None:
+        parts.append(
+            f"The smallest run takes about {report.needed_gib:.1f} GiB of memory, and "
+            f"{report.available_gib:.1f} GiB are there."
+        )
+    return " ".join([*parts, *report.remarks])
 
 
 # Runs

@@ -13,6 +13,7 @@ import gradio as gr
 
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.services import Services
+from medqlora.services.guidance import GuidanceService
 from ui import markup, present, wording
 
 LIGHT: Final[dict[str, Any]] = {
@@ -66,8 +67,10 @@ def status_html(snapshot: RunSnapshot) -> str:
     return bar + markup.facts(present.run_facts(snapshot))
 
 
-def messages_html(snapshot: RunSnapshot) -> str:
-    """What a run had to say, newest first."""
+def messages_html(guidance: GuidanceService, snapshot: RunSnapshot) -> str:
+    """What to do when a job failed, and what it had to say, newest first."""
+    steps = guidance.steps(snapshot)
+    advice = markup.steps(wording.WHAT_TO_DO, steps) if steps else ""
     if not snapshot.messages:
-        return markup.note(wording.NO_MESSAGES)
-    return markup.sentences(present.messages(snapshot.messages))
+        return advice or markup.note(wording.NO_MESSAGES)
+    return advice + markup.sentences(present.messages(snapshot.messages))

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from medqlora.config.qlora import QLoRAConfig
+from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import DataError
 from medqlora.services import Services
 from ui import markup, present, wording
@@ -37,11 +38,14 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                     visible=False,
                 )
                 resume = gr.Button("Resume", elem_id="train-resume", visible=False)
+                session = gr.HTML(elem_id="train-session")
+                with gr.Accordion(wording.CONNECTION_LOST, open=False, elem_id="train-guide"):
+                    gr.HTML(_guide(shared.services))
             with gr.Column(scale=3, min_width=360):
                 status = gr.HTML(elem_id="train-status")
                 gr.HTML(markup.heading("Messages"))
                 said = gr.HTML(elem_id="train-messages")
-    live = [status, said, start, stop, resumable, resume, timer, seen]
+    live = [status, said, session, start, stop, resumable, resume, timer, seen]
     opened = [dataset, plan, shared.run_id, *live]
     chosen = [shared.dataset_id, shared.settings, shared.run_id]
     page.load(guarded(handlers.load), chosen, opened, **LIGHT)
@@ -72,6 +76,7 @@ class Handlers:
         self._datasets = services.datasets
         self._configuration = services.configuration
         self._training = services.training
+        self._guidance = services.guidance
 
     def load(self, dataset_id: str, settings: dict[str, Any], run_id: str) -> list[Any]:
         """A page load: all as it stands, but the timer waits until the tab is opened."""
@@ -141,11 +146,19 @@ class Handlers:
 
     def _live(self, run_id: str) -> list[Any]:
         if not run_id:
-            nothing = [markup.empty(wording.READY_TO_TRAIN), ""]
+            nothing = [markup.empty(wording.READY_TO_TRAIN), "", self._session(None)]
             return [*nothing, *self._buttons(), gr.Timer(active=False), 0]
         snapshot = self._training.snapshot(run_id)
-        said = [status_html(snapshot), messages_html(snapshot)]
+        said = [
+            status_html(snapshot),
+            messages_html(self._guidance, snapshot),
+            self._session(snapshot),
+        ]
         return [*said, *self._buttons(), gr.Timer(active=snapshot.is_live), snapshot.seq]
+
+    def _session(self, snapshot: RunSnapshot | None) -> str:
+        left = self._guidance.session(snapshot)
+        return markup.notice(left.message, "warn" if left.is_short else "plain") if left else ""
 
     def _buttons(self) -> list[Any]:
         # Asked after the snapshot, so that a run that is over never leaves Start pressed in.
@@ -159,3 +172,8 @@ class Handlers:
             gr.Dropdown(choices=options, value=newest, visible=can_resume),
             gr.Button(visible=can_resume),
         ]
+
+
+def _guide(services: Services) -> str:
+    guide = services.guidance.reconnection()
+    return markup.steps(guide.message, guide.steps)

@@ -15,6 +15,10 @@ NOT_A_DEVICE: Final = (
     "patient."
 )
 
+LOGIN: Final = (
+    "User and password stand in the notebook cell or the terminal in which the page was started."
+)
+
 UNEXPECTED: Final = (
     "Something went wrong in the program; nothing that was saved is lost. Try again, and if it "
     "comes back, report reference {reference}."
@@ -86,9 +90,16 @@ SETTINGS_FINE_WITHOUT_DATA: Final = (
     " is."
 )
 SETTINGS_KEPT: Final = "Until this is mended, Train keeps the last settings that were fine."
+MODEL_HELP: Final = (
+    "One of the list, or type the id of any model on the hub, such as owner/name; the first choice "
+    "needs neither network nor graphics card."
+)
+MODEL_KEPT: Final = "Until another one is chosen, Train keeps {model}."
 GPU_NEEDED: Final = "This model needs a graphics card, and this machine has none."
 
 # Train
+WHAT_TO_DO: Final = "What to do now"
+CONNECTION_LOST: Final = "If the page, the notebook or the machine is lost"
 NO_DATASET_TO_TRAIN: Final = (
     "There is no dataset yet. Go to Dataset and use the sample, or your own file."
 )

@@ -134,8 +134,9 @@ class DependencyInstaller:
                 self._check_again()
 
     def _requirements(self, file: str) -> list[Requirement]:
+        """What a file and the extra files ask for; what several of them name counts once."""
         files = (self._project / file, *self._extra_files)
-        return [requirement for path in files for requirement in read_requirements(path)]
+        return list(dict.fromkeys(one for path in files for one in read_requirements(path)))
 
     def _require_what_every_machine_needs(self, wanted: InstallPlan) -> None:
         needed = {requirement.name for requirement in self._requirements("requirements-cpu.txt")}

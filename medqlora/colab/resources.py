@@ -14,6 +14,7 @@ import psutil
 
 from medqlora.domain.resources import Choice, EnvironmentConfig, GPUInfo
 from medqlora.errors import NoGpuError
+from medqlora.models.engine_choice import OLDEST_CARD
 from medqlora.models.memory_reading import detect_gpu
 
 _GIB = 2**30
@@ -58,7 +59,7 @@ class ColabResourceDetector:
     def configure_environment(self) -> EnvironmentConfig:
         """The machine and what was chosen for it, each choice with its reason."""
         gpu = detect_gpu()
-        dtype = _compute_dtype(gpu)
+        dtype, engine = _compute_dtype(gpu), _engine(gpu)
         return EnvironmentConfig(
             gpu=gpu,
             ram_gib=psutil.virtual_memory().total / _GIB,
@@ -66,17 +67,25 @@ class ColabResourceDetector:
             free_disk_gib=shutil.disk_usage(self._workspace).free / _GIB,
             is_colab=importlib.util.find_spec("google") is not None
             and importlib.util.find_spec("google.colab") is not None,
-            engine="transformers",
+            engine=engine.value,
             compute_dtype=dtype.value,
             choices=(
                 dtype,
-                Choice(
-                    name="engine",
-                    value="transformers",
-                    reason="It runs on every machine.",
-                ),
+                engine,
             ),
         )
+
+
+def _engine(gpu: GPUInfo | None) -> Choice:
+    # What `models.engine_choice` will decide in the worker, as far as the machine decides it.
+    value, reason = "transformers", "It runs on every machine; Unsloth is faster on a GPU alone."
+    if gpu and gpu.compute_capability < OLDEST_CARD:
+        reason = f"{gpu.name} is older than Unsloth's kernels need."
+    elif gpu and not all(importlib.util.find_spec(one) for one in ("unsloth", "unsloth_zoo")):
+        reason = "Unsloth is not installed; it would be faster on this card."
+    elif gpu:
+        value, reason = "unsloth", f"It is faster on {gpu.name} and needs less memory."
+    return Choice(name="engine", value=value, reason=reason)
 
 
 def _compute_dtype(gpu: GPUInfo | None) -> Choice:

@@ -72,7 +72,7 @@ class SessionTime:
 
     Attributes:
         seconds_left: Upper bound of the time left, 0 when it should be over already.
-        is_short: Whether a long run should not be started.
+        is_short: Whether a long run should not be started, or the present one will not fit.
         message: The same in words.
     """
 
@@ -113,14 +113,26 @@ class SessionManager:
         self._started_at = psutil.Process(1).create_time() if started_at is None else started_at
         self._clock = clock
 
-    def time_left(self) -> SessionTime | None:
-        """How long the session may still last; None on a machine that is not Colab's."""
+    def time_left(self, *, needed_seconds: float | None = None) -> SessionTime | None:
+        """How long the session may still last; None on a machine that is not Colab's.
+
+        Args:
+            needed_seconds: What the run that is going on still needs, to say whether it fits.
+        """
         if not self._is_colab:
             return None
         left = max(self._started_at + self.limit.most_hours * 3600 - self._clock(), 0.0)
         hours, minutes = divmod(int(left // 60), 60)
-        is_short = left < WARN_SECONDS
-        advice = "Save your work and start a new session before a long run. " if is_short else ""
+        is_too_long = needed_seconds is not None and needed_seconds > left
+        is_short = left < WARN_SECONDS or is_too_long
+        advice = ""
+        if is_too_long:
+            advice = (
+                "The run needs more than that: it goes on from its last checkpoint in a new "
+                "session, if the workspace is on your Drive. "
+            )
+        elif is_short:
+            advice = "Save your work and start a new session before a long run. "
         return SessionTime(
             seconds_left=left,
             is_short=is_short,

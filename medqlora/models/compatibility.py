@@ -108,7 +108,8 @@ class ModelCompatibilityChecker:
         name, about, folder = _described(model)
         settings = config or QLoRAConfig(EMBEDDED_MODEL)
         problems = [*_not_causal(name, about)] if about is not None else []
-        remarks = [*_without_template(name, folder)]
+        problems += _without_template(name, folder)
+        remarks = []
         shape = shape_of(about) if about is not None else _catalogued(name)
         needed = available = None
         if shape is None:
@@ -225,7 +226,8 @@ def _not_causal(name: str, about: Mapping[str, Any]) -> list[str]:
 
 
 def _without_template(name: str, folder: Path | None) -> list[str]:
-    if folder is None or (folder / "chat_template.jinja").is_file():
+    templates = ("chat_template.jinja", "chat_template.json")
+    if folder is None or any((folder / one).is_file() for one in templates):
         return []
     try:
         about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))

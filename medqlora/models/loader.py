@@ -8,15 +8,14 @@ train.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import MemoryStats
 from medqlora.errors import ModelError
-from medqlora.models import catalog, embedded
+from medqlora.models import catalog, embedded, hub, on_disk
 from medqlora.models.compatibility import ModelCompatibilityChecker, compatibility_report
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.engine_choice import EngineChoice, choose_engine
@@ -72,7 +71,7 @@ class QuantizedModelLoader:
             compatibility_report(adapter_path, config.model_name).require()
         self._engine = engine or self.choose_engine(config).engine
         checker = ModelCompatibilityChecker()
-        checker.check(config.model_name, config=config).require()
+        checker.check(self._known_of(config.model_name), config=config).require()
         source = self.resolve(config.model_name)
         checker.check(Path(source), config=config).require()
         self._config = config
@@ -131,46 +130,17 @@ class QuantizedModelLoader:
         entry = catalog.entry_for(model_name)
         if entry and entry.folder:
             return _local(entry)
-        return self._fetched(model_name)
-
-    def _fetched(self, model_name: str) -> str:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            GatedRepoError,
-            HfHubHTTPError,
-            LocalEntryNotFoundError,
-            RepositoryNotFoundError,
-        )
-
+        folder = on_disk.folder_of(self._models_dir, model_name)
+        if folder:
+            return str(folder)
         self._on_progress(f"Fetching {model_name}", 0.0)
-        try:
-            return snapshot_download(
-                model_name,
-                allow_patterns=["*.json", "*.safetensors", "*.jinja", "tokenizer.model"],
-                token=os.environ.get("HF_TOKEN") or None,
-            )
-        except LocalEntryNotFoundError as error:
-            raise ModelError(
-                f"The model {model_name} is not on this machine and the model hub cannot be "
-                "reached.",
-                hint=f"Check the network, or choose {EMBEDDED_MODEL}, which needs none.",
-            ) from error
-        except GatedRepoError as error:
-            raise ModelError(
-                f"The model {model_name} is given only to those who accepted its terms.",
-                hint=f"Accept them at https://huggingface.co/{model_name}, set HF_TOKEN to a token "
-                "of that account, and start again.",
-            ) from error
-        except RepositoryNotFoundError as error:
-            raise ModelError(
-                f"There is no model called {model_name} on the model hub, or it is private.",
-                hint="Check the spelling, or set HF_TOKEN for a private one.",
-            ) from error
-        except (HfHubHTTPError, OSError) as error:
-            raise ModelError(
-                f"The model {model_name} could not be fetched ({type(error).__name__}).",
-                hint=f"Check the network and try again, or choose {EMBEDDED_MODEL}.",
-            ) from error
+        return str(hub.fetch(model_name))
+
+    def _known_of(self, model_name: str) -> str | Mapping[str, Any]:
+        """What can be judged before gigabytes are fetched: the name, or the hub's description."""
+        if catalog.entry_for(model_name) or on_disk.folder_of(self._models_dir, model_name):
+            return model_name
+        return {**hub.fetch_config(model_name), "_name_or_path": model_name}
 
 
 def _local(entry: catalog.CatalogEntry) -> str:

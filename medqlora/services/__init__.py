@@ -17,6 +17,7 @@ from medqlora.services.chat import ChatService
 from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
+from medqlora.services.guidance import GuidanceService
 from medqlora.services.training import TrainingService
 
 
@@ -31,6 +32,7 @@ class Services:
         training: Runs.
         evaluation: Evaluations.
         chat: Compare.
+        guidance: What to do after an error, and how long the session lasts.
     """
 
     workspace: Workspace
@@ -39,6 +41,7 @@ class Services:
     training: TrainingService
     evaluation: EvaluationService
     chat: ChatService
+    guidance: GuidanceService
 
     @classmethod
     def open(cls, root: Path) -> Services:
@@ -60,6 +63,7 @@ class Services:
             training=training,
             evaluation=evaluation,
             chat=chat,
+            guidance=GuidanceService(),
         )
 
     def attach(self) -> None:

@@ -23,9 +23,9 @@ from medqlora.services.chat import ChatUpdate
 from medqlora.services.jobs import JobService
 from medqlora.services.page import start_page, stop_page
 
-NO_LOGIN = (
-    "The public link has NO LOGIN yet: whoever has it sees everything in this page and can do "
-    "everything in it. Give it to nobody you would not hand your data to. To do without, untick "
+LINK_AND_LOGIN = (
+    "The public link asks for the user and the password printed below; whoever has both sees and "
+    "can do everything in this page. The frame asks for them as well. To do without a link, untick "
     "share_link and run this cell again."
 )
 _POLL_SECONDS = 0.5
@@ -35,7 +35,7 @@ _WIDTH = 100
 def open_page(workspace: Path, *, port: int, share_link: bool) -> None:
     """Starts the page and shows it in a frame under the cell; see `page.start_page` for errors."""
     if share_link:
-        print(NO_LOGIN, flush=True)
+        print(LINK_AND_LOGIN, flush=True)
     start_page(workspace, port=port, share_link=share_link)
     show_frame(port)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,9 +13,13 @@ from medqlora.config.presets import suited_to_card, suited_to_size
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.config.quantization import QuantizationManager
 from medqlora.domain.resources import Choice, EnvironmentConfig
-from medqlora.models import catalog
+from medqlora.models import catalog, hub, on_disk
 from medqlora.models.catalog import CatalogEntry, check_id
+from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
+from medqlora.models.memory_forecast import shape_of
 from medqlora.persistence.workspace import Workspace
+
+__all__ = ["CatalogEntry", "CompatibilityReport", "ConfigurationService", "Suggestion"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,14 +44,41 @@ class ConfigurationService:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._described: dict[str, Mapping[str, Any]] = {}
 
     def environment(self) -> EnvironmentConfig:
         """The machine; looked at once."""
         return self._environment
 
     def models(self) -> tuple[CatalogEntry, ...]:
-        """The base models that are known by name."""
-        return catalog.CATALOG
+        """The base models that are known by name, and those that lie in the workspace."""
+        return (*catalog.CATALOG, *on_disk.found(self._workspace.models))
+
+    def compatibility(
+        self, model_name: str, config: QLoRAConfig | None = None
+    ) -> CompatibilityReport:
+        """Whether a model can be trained on this machine, told before its weights are fetched.
+
+        Of a hub model that is not in the catalogue the description is fetched, a few kilobytes.
+
+        Args:
+            model_name: A name of `models()`, or any hub id.
+            config: The settings; the defaults when not given.
+
+        Raises:
+            ModelError: The name cannot be a model's, there is no such model, or the hub cannot be
+                asked.
+        """
+        check_id(model_name)
+        settings = config or QLoRAConfig(model_name)
+        checker = ModelCompatibilityChecker()
+        folder = on_disk.folder_of(self._workspace.models, model_name)
+        if folder:
+            return replace(checker.check(folder, config=settings), name=model_name)
+        if catalog.entry_for(model_name):
+            return checker.check(model_name, config=settings)
+        described = {**self._description(model_name), "_name_or_path": model_name}
+        return checker.check(described, config=settings)
 
     def defaults(
         self, model_name: str = EMBEDDED_MODEL, *, num_train: int | None = None
@@ -63,9 +94,9 @@ class ConfigurationService:
         """
         config = QLoRAConfig(model_name)
         choices = list(self._environment.choices)
-        entry = catalog.entry_for(model_name)
-        if entry:
-            sized = self._suited_to_size(config, entry.billion_parameters, num_train)
+        billion = self._billion_parameters(model_name)
+        if billion:
+            sized = self._suited_to_size(config, billion, num_train)
             config = sized.config
             choices += sized.choices
         gpu = self._environment.gpu
@@ -102,6 +133,18 @@ class ConfigurationService:
             ConfigError: A setting is unknown or not allowed.
         """
         return QLoRAConfig.from_dict(values)
+
+    def _billion_parameters(self, model_name: str) -> float | None:
+        entry = next((one for one in self.models() if one.name == model_name), None)
+        if entry:
+            return entry.billion_parameters
+        shape = shape_of(self._described.get(model_name, {}))
+        return shape.billion_parameters if shape else None
+
+    def _description(self, model_name: str) -> Mapping[str, Any]:
+        if model_name not in self._described:
+            self._described[model_name] = hub.fetch_config(model_name)
+        return self._described[model_name]
 
     def _suited_to_size(
         self, config: QLoRAConfig, billion: float, num_train: int | None

@@ -1,1 +1,1 @@
-"""Measurements, as ratios within one run; machines are shared, so nothing here is a test."""
+"""Performance: programs that print measurements."""

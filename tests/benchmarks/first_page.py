@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.browser.conftest import free_port
+from tests.running_app import free_port
 
 ROOT = Path(__file__).parents[2]
 

@@ -7,22 +7,15 @@ unpacked, so that a training takes seconds; everything else is what a user gets.
 from __future__ import annotations
 
 import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from medqlora.models import embedded
 from medqlora.persistence.workspace import Workspace
+from tests.running_app import App, free_port
 
-ROOT = Path(__file__).parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGS = [
     "--no-sandbox",
@@ -32,7 +25,6 @@ CHROMIUM_ARGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-START_SECONDS = 90.0
 PAGE_MS = 30_000
 
 
@@ -43,50 +35,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
             if not CHROMIUM.exists():
                 item.add_marker(pytest.mark.skip(reason=f"there is no {CHROMIUM}"))
-
-
-@dataclass
-class App:
-    """The app as a process, which a test may restart."""
-
-    workspace: Path
-    port: int
-    process: subprocess.Popen[str] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def start(self) -> None:
-        command = [sys.executable, str(ROOT / "app.py"), "--no-install", "--port", str(self.port)]
-        with (self.workspace.parent / "server.log").open("a") as log:
-            self.process = subprocess.Popen(
-                [*command, "--workspace", str(self.workspace)], stdout=log, stderr=log, text=True
-            )
-        deadline = time.monotonic() + START_SECONDS
-        while not self._answers():
-            assert self.process.poll() is None, (self.workspace.parent / "server.log").read_text()
-            assert time.monotonic() < deadline, "the server did not start in time"
-            time.sleep(0.2)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Ends the server and returns its exit code."""
-        assert self.process is not None
-        self.process.send_signal(how)
-        return self.process.wait(timeout=60)
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(self.url, timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

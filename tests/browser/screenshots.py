@@ -11,8 +11,9 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS, App, free_port
+from tests.browser.conftest import CHROMIUM, CHROMIUM_ARGS
 from tests.browser.viewer import TABS, Viewer
+from tests.running_app import App, free_port
 
 FOLDER = Path(__file__).parent / "screenshots"
 TRAINING_MS = 1_200_000

@@ -87,6 +87,15 @@ def test_this_test_run_found_every_package() -> None:
     assert DependencyInstaller(extra_files=(extras,)).check().is_complete
 
 
+def test_both_engines_are_installed_for_the_tests_and_each_package_once() -> None:
+    extras = PROJECT / "tests" / "requirements.txt"
+    installer = DependencyInstaller(extra_files=(extras,))
+    for file in ("requirements.txt", "requirements-cpu.txt"):
+        names = [one.name for one in installer._requirements(file)]
+        assert {"unsloth", "unsloth-zoo"} <= set(names)
+        assert len(names) == len(set(names))
+
+
 def test_check_of_a_complete_environment_is_fast() -> None:
     def seconds() -> float:
         started = time.perf_counter()

@@ -116,12 +116,12 @@ def test_the_page_is_shared_only_when_the_box_is_ticked(tmp_path: Path) -> None:
     assert "--share" not in page.page_command(tmp_path, port=7861, share_link=False)
 
 
-def test_sharing_is_said_to_have_no_login_before_a_link_is_made(
+def test_what_the_password_of_the_public_link_opens_is_said_before_the_link_is_made(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SessionError):
         cells.open_page(tmp_path, port=taken.getsockname()[1], share_link=True)
-    assert capsys.readouterr().out.startswith("The public link has NO LOGIN yet")
+    assert capsys.readouterr().out.startswith("The public link asks for the user and the password")
 
 
 def test_running_the_cell_again_replaces_the_page(workspace: Workspace) -> None:

@@ -10,16 +10,19 @@ import hashlib
 import json
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import EvalLogged, Event, StepLogged
 from medqlora.domain.generation import GenerationSettings
+from medqlora.domain.training import TrainingMetadata
 from medqlora.errors import ModelError
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER, ModelEngine
 from medqlora.models.engine_choice import choose_engine
 from medqlora.models.generation import generate
+from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.training.trainer import QLoRATrainer
 
@@ -36,7 +39,12 @@ CONFIG = QLoRAConfig(
     eval_steps=3,
     max_seq_length=128,
 )
-QUESTION = [{"role": "user", "content": "What does lab value 3 mean?"}]
+# What the adapter that is asked has learnt by heart; of three lengths, so that rows are padded.
+LEARNT = {
+    "What does lab value 3 mean?": "Value 3 is usual.",
+    "What is fever?": "A raised temperature.",
+    "Why is my heart rate 110 after climbing the stairs?": "Effort raises it.",
+}
 
 
 def main(engine_name: str, model_dir: Path, work_dir: Path) -> dict[str, Any]:
@@ -44,11 +52,15 @@ def main(engine_name: str, model_dir: Path, work_dir: Path) -> dict[str, Any]:
     config = CONFIG.changed(engine=engine_name)
     begun = time.monotonic()
     engine = choose_engine(config).engine
-    facts: dict[str, Any] = {"engine": engine.name, "import_seconds": time.monotonic() - begun}
+    facts: dict[str, Any] = {
+        "engine": engine.name,
+        "import_seconds": time.monotonic() - begun,
+        "has_unsloth_changed_the_libraries": "unsloth" in sys.modules,
+    }
     facts |= starting(engine, model_dir, config)
     facts |= gradients_around_an_evaluation(engine, model_dir, config)
     facts |= training(engine, model_dir, work_dir, config)
-    facts |= asking(engine, model_dir, work_dir / "whole" / "adapter", config)
+    facts |= asking(engine, model_dir, work_dir / "learnt", config)
     return facts
 
 
@@ -148,7 +160,6 @@ def trained(
         resume_from=resume_from,
         sink=events.append,
     ).train(Dataset.from_list(rows[:-4]))
-    model.save_pretrained(folder / "adapter")
     return {
         "weights": digest(model),
         "dtypes": sorted({str(one.dtype) for one in trained_weights(model).values()}),
@@ -158,28 +169,99 @@ def trained(
 
 
 def asking(
-    engine: ModelEngine, model_dir: Path, adapter_dir: Path, config: QLoRAConfig
+    engine: ModelEngine, model_dir: Path, work_dir: Path, config: QLoRAConfig
 ) -> dict[str, Any]:
-    loaded = engine.load_base(str(model_dir), config)
-    try:
-        model = engine.load_adapter(loaded.model, adapter_dir)
-    except ModelError as error:
-        return {"refused_to_ask": error.message}
+    """Answers of base and tuned, in one batch and apart.
 
-    def ask(*adapters: str) -> list[str]:
+    The texts of the base, whose weights were drawn and whose words hang by a thread, come from
+    batches of one shape, so that the arithmetic is the same.
+    """
+    learn_by_heart(engine, model_dir, work_dir, config)
+    loaded = engine.load_base(str(model_dir), config)
+    twice = [question for question in LEARNT for _ in range(2)]
+
+    def ask(model: Any, questions: list[str], adapters: list[str]) -> list[str]:
         answers = generate(
             model,
             loaded.tokenizer,
-            [QUESTION] * len(adapters),
+            [[{"role": "user", "content": question}] for question in questions],
             adapters=adapters,
             settings=GenerationSettings(max_new_tokens=12),
         )
         return [answer.text for answer in answers]
 
+    untouched = next_token_logits(loaded.model, loaded.tokenizer, twice, adapters=None)
+    try:
+        model = engine.load_adapter(loaded.model, work_dir / "adapter")
+    except ModelError as error:
+        return {"refused_to_ask": error.message}
+    alternating = [BASE_ADAPTER, TUNED_ADAPTER] * len(LEARNT)
+    mixed = next_token_logits(model, loaded.tokenizer, twice, adapters=alternating)
+    distances = (mixed - untouched).abs().amax(dim=-1).tolist()
     return {
-        "together": ask(BASE_ADAPTER, TUNED_ADAPTER),
-        "alone": ask(BASE_ADAPTER) + ask(TUNED_ADAPTER),
+        "distances_of_base": distances[::2],
+        "distances_of_tuned": distances[1::2],
+        "all_base": ask(model, twice, [BASE_ADAPTER] * len(twice)),
+        "all_tuned": ask(model, twice, [TUNED_ADAPTER] * len(twice)),
+        "mixed": ask(model, twice, alternating),
+        "tuned_one_by_one": [ask(model, [one], [TUNED_ADAPTER])[0] for one in LEARNT],
     }
+
+
+def next_token_logits(
+    model: Any, tokenizer: Any, questions: list[str], *, adapters: list[str] | None
+) -> Any:
+    """What the model thinks of each token as the first of its answer, [questions, vocabulary]."""
+    prompts = [
+        tokenizer.apply_chat_template(
+            [{"role": "user", "content": question}], tokenize=False, add_generation_prompt=True
+        )
+        for question in questions
+    ]
+    inputs = tokenizer(
+        prompts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
+    ).to(model.device)
+    options = {} if adapters is None else {"adapter_names": adapters}
+    model.eval()
+    answered = model.generate(
+        **inputs,
+        **options,
+        max_new_tokens=1,
+        do_sample=False,
+        pad_token_id=tokenizer.pad_token_id,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    return answered.logits[0].float()
+
+
+def learn_by_heart(
+    engine: ModelEngine, model_dir: Path, work_dir: Path, config: QLoRAConfig
+) -> None:
+    """Trains until the tuned model says what it was taught, and saves the adapter."""
+    from datasets import Dataset
+
+    config = config.changed(
+        rank=8, alpha=16, dropout=0.0, learning_rate=1e-2, max_steps=100, save_steps=1000
+    )
+    model, tokenizer = fresh(engine, model_dir, config)
+    QLoRATrainer(
+        model,
+        tokenizer,
+        config.training_arguments(work_dir / "staging", num_entries=len(LEARNT)),
+        engine=engine,
+        max_seq_length=config.max_seq_length,
+    ).train(Dataset.from_list([{"question": q, "answer": a} for q, a in LEARNT.items()]))
+    AdapterSaver(work_dir / "adapter").save_adapter(
+        model,
+        TrainingMetadata(
+            model_name=config.model_name,
+            dataset_info={},
+            training_config=config.to_dict(),
+            training_metrics={},
+            timestamp=datetime.now(UTC),
+        ),
+    )
 
 
 if __name__ == "__main__":

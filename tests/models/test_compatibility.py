@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import huggingface_hub
 import pytest
-from huggingface_hub import errors as hub_errors
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import GPUInfo
@@ -100,11 +98,16 @@ def test_a_model_that_does_not_continue_text_is_refused(
     assert EMBEDDED_MODEL in report.alternatives
 
 
-def test_a_model_without_a_chat_template_gets_a_remark(tiny_model: Path, tmp_path: Path) -> None:
-    assert ROOMY.check(tiny_model).remarks == ()
+def test_a_model_without_a_chat_template_is_refused_before_it_is_loaded(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    assert ROOMY.check(tiny_model).is_compatible
     folder = copy_of(tiny_model, tmp_path / "plain")
     (folder / "chat_template.jinja").unlink()
-    assert "chat template" in ROOMY.check(folder).remarks[0]
+    report = ROOMY.check(folder)
+    assert not report.is_compatible
+    assert "chat template" in report.problems[0]
+    assert EMBEDDED_MODEL in report.alternatives
 
 
 def test_a_folder_without_a_configuration_is_refused(tmp_path: Path) -> None:
@@ -127,23 +130,3 @@ def test_an_adapter_of_another_base_is_told_with_the_base_it_needs(tmp_path: Pat
 def test_a_folder_without_an_adapter_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PersistenceError, match="no adapter"):
         ROOMY.verify_compatibility(str(tmp_path), EMBEDDED_MODEL)
-
-
-@pytest.mark.parametrize(
-    ("kind", "says"),
-    [
-        (hub_errors.GatedRepoError, "accepted its terms"),
-        (hub_errors.RepositoryNotFoundError, "There is no model called"),
-        (hub_errors.LocalEntryNotFoundError, "cannot be reached"),
-    ],
-)
-def test_a_hub_that_refuses_is_put_in_one_sentence(
-    kind: type[Exception], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuses(*_: object, **__: object) -> str:
-        raise kind.__new__(kind)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuses)
-    with pytest.raises(ModelError, match=says) as refused:
-        QuantizedModelLoader(models_dir=tmp_path).load(QLoRAConfig("somebody/something"))
-    assert refused.value.hint

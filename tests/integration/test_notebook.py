@@ -111,9 +111,13 @@ def test_it_states_colabs_rule_and_holds_no_keep_alive_trick() -> None:
         assert not KEEP_ALIVE.search(text), name
 
 
-def test_the_share_link_is_ticked_and_its_missing_login_is_said_beside_it() -> None:
+def test_the_share_link_is_ticked_and_its_login_is_said_beside_it() -> None:
     assert re.search(r"^share_link = True  #@param", sources()["page"], re.MULTILINE)
-    assert "no login yet" in sources()["page"]
+    assert "user and password that this cell prints" in sources()["page"]
+
+
+def test_running_all_cells_leaves_the_page_open() -> None:
+    assert re.search(r"^stop = False  #@param", sources()["stop"], re.MULTILINE)
 
 
 @pytest.mark.slow
@@ -125,6 +129,7 @@ def test_every_cell_runs_from_the_first_to_the_last(place: Path, calls: Path, po
         workspace=str(place),
         share_link=False,
         port=port,
+        stop=True,
         max_steps=3,
         how_many=2,
     )

@@ -13,7 +13,7 @@ import pytest
 from medqlora.persistence.workspace import Workspace
 from tests.conftest import SHARED_DATA
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def run(workspace: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:

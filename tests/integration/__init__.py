@@ -1,0 +1,1 @@
+"""Parts together, as a user meets them: real workers, Colab simulated, sessions that end."""
