@@ -1,6 +1,7 @@
 """What the PHI screen finds and how fast: `python -m tests.benchmarks.phi`.
 
-Prints the share of labelled spans covered fully by one found span, the share of clean texts touched,
+Prints the share of labelled spans covered fully by one found span, the share of clean texts
+touched,
 kilobytes a second in one process and in all, and the share of published texts touched, where hardly
 any is about a person.
 """

@@ -38,7 +38,25 @@ MONTHS: Mapping[str, int] = {
 _MONTH = "(?:" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")\b\.?"
 # Words of their own, or of medicine, when no year follows.
 _AMBIGUOUS = frozenset(
-    "may mai mars set out gen fev mag ago dic lug ott giu mei mar ene dez".split()
+    [
+        "may",
+        "mai",
+        "mars",
+        "set",
+        "out",
+        "gen",
+        "fev",
+        "mag",
+        "ago",
+        "dic",
+        "lug",
+        "ott",
+        "giu",
+        "mei",
+        "mar",
+        "ene",
+        "dez",
+    ]
 )
 _CLEAR_MONTH = (
     "(?:" + "|".join(sorted((m for m in MONTHS if m not in _AMBIGUOUS), key=len)[::-1]) + r")\b\.?"
@@ -129,7 +147,8 @@ DATE_RULES: tuple[PhiRule, ...] = (
         "a day and a month after a word for a date",
     ),
     _rule(
-        rf"\bd\.?o\.?b\.?[:\s]{{0,3}}(?P<phi>[12]\d{{7}}|\d{{6}}|{_DAY}[ ./-]{_MONTH_NUMBER}[ ./-]\d{{2,4}})\b",
+        rf"\bd\.?o\.?b\.?[:\s]{{0,3}}(?P<phi>[12]\d{{7}}|\d{{6}}"
+        rf"|{_DAY}[ ./-]{_MONTH_NUMBER}[ ./-]\d{{2,4}})\b",
         0.9,
         "a date of birth",
     ),
@@ -137,7 +156,8 @@ DATE_RULES: tuple[PhiRule, ...] = (
     _rule(r"(?<!\d)\d{1,2}\s?月\s?\d{1,2}\s?[日号]", 0.9, _SHAPED),
     _rule(
         r"(?<![\w.,/-])(?P<phi>9\d|1[01]\d|12[0-5])(?=[\s-]{0,2}(?:years?[\s-]{0,2}old|yrs?[\s-]?old"
-        r"|y/?o\b|y\.o\.|yr?s?\b|year[\s-]old|岁|歳|jahre alt|jährige[rn]?|ans\b|años|anni\b|anos\b)"
+        r"|y/?o\b|y\.o\.|yr?s?\b|year[\s-]old|岁|歳|jahre alt|jährige[rn]?|ans\b|años|anni\b"
+        r"|anos\b)"
         r"(?!\s*(?:later|ago|after|of follow)))",
         0.9,
         "an age over 89",

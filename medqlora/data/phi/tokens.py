@@ -27,8 +27,42 @@ _RARE = 10**9
 # Of given names as frequent as this only these are read as the word that they also are.
 _FREQUENT = 300
 _EVERYDAY = frozenset(
-    "mark rose grace will frank may april june faith hope joy dawn gene ray bill pat grant chase hunter"
-    " jean crystal ruby amber heather holly ginger sandy misty carol dale earl norma alma marie".split()
+    [
+        "mark",
+        "rose",
+        "grace",
+        "will",
+        "frank",
+        "may",
+        "april",
+        "june",
+        "faith",
+        "hope",
+        "joy",
+        "dawn",
+        "gene",
+        "ray",
+        "bill",
+        "pat",
+        "grant",
+        "chase",
+        "hunter",
+        "jean",
+        "crystal",
+        "ruby",
+        "amber",
+        "heather",
+        "holly",
+        "ginger",
+        "sandy",
+        "misty",
+        "carol",
+        "dale",
+        "earl",
+        "norma",
+        "alma",
+        "marie",
+    ]
 )
 
 

@@ -1,5 +1,7 @@
 """Invented sentences in many styles, with what they hold marked as `{kind|text}`, and others."""
 
+# ruff: noqa: E501, RUF001  # sentences are data; Chinese ones have full-width punctuation
+
 from __future__ import annotations
 
 WITH_PHI = (

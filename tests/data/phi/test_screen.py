@@ -1,8 +1,11 @@
+# ruff: noqa: E501  # tables of pieces
+
 from __future__ import annotations
 
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -67,7 +70,7 @@ def test_every_span_has_a_score_and_a_reason_without_the_text() -> None:
 def test_spans_are_inside_the_text_in_order_and_apart(text: str) -> None:
     spans = SCREEN.find(text)
     assert all(0 <= one.start < one.end <= len(text) for one in spans)
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(a.end <= b.start for a, b in pairwise(spans))
 
 
 @pytest.mark.parametrize("sentence", WITH_PHI)
