@@ -20,6 +20,6 @@ DOES_NOT_COVER = (
 )
 MEASURED = (
     "On 525 synthetic clinical questions that the rules were not written on (ASQ-PHI), the screen "
-    "covered 98.0 % of 1,483 labelled identifiers and touched 2 of 112 questions that hold none."
+    "covered 98.1 % of 1,483 labelled identifiers and touched 2 of 112 questions that hold none."
 )
 NO_CERTIFICATE = "A PHI screen helps to find identifiers; it cannot certify that none is left."

@@ -26,33 +26,31 @@ _TITLE = re.compile(
     r"|de|da|dos|del|della|di|la|le|van|von|der|den|el|al|bin|ibn|y)",
     re.IGNORECASE,
 )
-_TOWNS = tuple(
-    [
-        "Alderbrook",
-        "Birchfield",
-        "Cedarholm",
-        "Dunmere",
-        "Eastmoor",
-        "Fernhill",
-        "Glenharrow",
-        "Hazelford",
-        "Ironbridge",
-        "Juniper-Hill",
-        "Kestrelton",
-        "Larkhaven",
-        "Millbrook",
-        "Northwick",
-        "Oakhaven",
-        "Pinecrest",
-        "Quarrington",
-        "Ravenswood",
-        "Silverlake",
-        "Thornbury",
-        "Underhill",
-        "Valebrook",
-        "Westmere",
-        "Yarrowdale",
-    ]
+_TOWNS = (
+    "Alderbrook",
+    "Birchfield",
+    "Cedarholm",
+    "Dunmere",
+    "Eastmoor",
+    "Fernhill",
+    "Glenharrow",
+    "Hazelford",
+    "Ironbridge",
+    "Juniper-Hill",
+    "Kestrelton",
+    "Larkhaven",
+    "Millbrook",
+    "Northwick",
+    "Oakhaven",
+    "Pinecrest",
+    "Quarrington",
+    "Ravenswood",
+    "Silverlake",
+    "Thornbury",
+    "Underhill",
+    "Valebrook",
+    "Westmere",
+    "Yarrowdale",
 )
 _FACILITY = re.compile(
     r"hospital|clinic|infirmary|hospice|pharmacy|practice|office|cent(?:er|re)|klinik",
@@ -131,9 +129,9 @@ class Surrogates:
         town = self._pick("location", value, _TOWNS)
         if found := _FACILITY.search(value):
             return f"{town} {found[0]}"
-        if value[:1].isdigit() and not value.isdigit():
+        if value[:1].isdecimal() and not value.isdecimal():
             return f"{1 + self._number('house', value) % 199} {town} Street"
-        if any(map(str.isdigit, value)):
+        if any(map(str.isdecimal, value)):
             return self._scrambled(value)
         return _cased_like(value, town)
 
@@ -209,7 +207,7 @@ class Surrogates:
         made = []
         for index, character in enumerate(value):
             drawn = (number >> (index * 3 % 56)) + self._number("code", f"{value}\0{index}")
-            if character.isdigit():
+            if character.isdecimal():
                 made.append(str((int(character) + 1 + drawn % 9) % 10))
             elif character.isalpha() and character.isascii():
                 base = ord("A" if character.isupper() else "a")
