@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.preparing import LengthReport, PhiExample, TemplateProof
 from medqlora.domain.records import Overlap, PhiFindings
+from medqlora.services.screening import COVERS, DOES_NOT_COVER, MEASURED, NO_CERTIFICATE
 from ui import dataset_words, markup, wording
 
 
@@ -23,7 +24,7 @@ def phi(found: PhiFindings, examples: Sequence[PhiExample]) -> str:
     """What the PHI screen found by kind, each kind's examples behind a click."""
     if not found.num_rows_with_phi:
         sentence = wording.PHI_NOTHING.format(rows=f"{found.num_rows:,}")
-        return markup.notice(sentence, "good") + markup.note(wording.PHI_SCOPE)
+        return markup.notice(sentence, "good") + _scope()
     sentence = wording.PHI_FOUND.format(
         places=f"{sum(found.spans_by_kind.values()):,}", rows=f"{found.num_rows_with_phi:,}"
     )
@@ -31,7 +32,18 @@ def phi(found: PhiFindings, examples: Sequence[PhiExample]) -> str:
         _kind(kind, spans, found.rows_by_kind[kind], [one for one in examples if one.kind == kind])
         for kind, spans in found.spans_by_kind.items()
     )
-    return markup.notice(sentence, "warn") + kinds + markup.note(wording.PHI_SCOPE)
+    return markup.notice(sentence, "warn") + kinds + _scope()
+
+
+def _scope() -> str:
+    missed = "".join(f"<li>{markup.safe(one)}</li>" for one in DOES_NOT_COVER)
+    return (
+        markup.note(f"{NO_CERTIFICATE} {wording.PHI_RESPONSIBLE}")
+        + '<details class="mq-details"><summary>What it looks for, and what it misses</summary>'
+        + markup.note(COVERS)
+        + markup.note(MEASURED)
+        + f'<p class="mq-note">It does not find:</p><ul class="mq-missed">{missed}</ul></details>'
+    )
 
 
 def _kind(kind: str, spans: int, rows: int, examples: Iterable[PhiExample]) -> str:
@@ -140,9 +152,7 @@ def record(card: DatasetCard) -> str:
 def screened(card: DatasetCard) -> str:
     """What the PHI screen did to a prepared dataset."""
     tone: markup.Tone = "plain" if card.screening else "warn"
-    return markup.notice(dataset_words.screened(card.screening), tone) + markup.note(
-        wording.PHI_SCOPE
-    )
+    return markup.notice(dataset_words.screened(card.screening), tone) + _scope()
 
 
 def _overlap(one: Overlap) -> str:

@@ -76,10 +76,7 @@ PHI_TO_DECIDE: Final = (
 )
 PHI_NOTHING: Final = "The PHI screen found nothing in {rows} entries."
 PHI_FOUND: Final = "The PHI screen found {places} places in {rows} entries."
-PHI_SCOPE: Final = (
-    "The PHI screen works by rules and lists of names, and mostly for English. It misses some "
-    "things and takes others for PHI that are not. It certifies nothing; you stay responsible."
-)
+PHI_RESPONSIBLE: Final = "You stay responsible for your data."
 UNSCREENED: Final = (
     "This dataset was never seen by the PHI screen, so it cannot be trained on. Upload its file "
     "again and prepare it."

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from medqlora.data.phi.entries import mask
+from medqlora.data.phi.limits import COVERS, DOES_NOT_COVER, MEASURED, NO_CERTIFICATE
 from medqlora.data.phi.screen import PhiScreen
 from medqlora.domain.phi import PhiKind
+
+__all__ = ["COVERS", "DOES_NOT_COVER", "MEASURED", "NO_CERTIFICATE", "ScreeningService"]
 
 
 class ScreeningService:
