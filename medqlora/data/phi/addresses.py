@@ -13,8 +13,10 @@ STATES = (
 STATE_NAMES = (
     "Alabama|Alaska|Arizona|Arkansas|California|Colorado|Connecticut|Delaware|Florida|Georgia|Hawaii|Idaho|Illinois|Indiana|Iowa"
     "|Kansas|Kentucky|Louisiana|Maine|Maryland|Massachusetts|Michigan|Minnesota|Mississippi|Missouri|Montana|Nebraska|Nevada"
-    "|New Hampshire|New Jersey|New Mexico|New York|North Carolina|North Dakota|Ohio|Oklahoma|Oregon|Pennsylvania|Rhode Island"
-    "|South Carolina|South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia|Wisconsin|Wyoming"
+    "|New Hampshire|New Jersey|New Mexico|New York|North Carolina|North Dakota|Ohio|Oklahoma"
+    "|Oregon|Pennsylvania|Rhode Island"
+    "|South Carolina|South Dakota|Tennessee|Texas|Utah|Vermont|Virginia|Washington|West Virginia"
+    "|Wisconsin|Wyoming"
     "|Ontario|Quebec|British Columbia|Alberta|Manitoba|Saskatchewan|Nova Scotia"
 )
 _UP = r"[A-Z\u00c0-\u00de\u0100-\u017f]"
@@ -34,7 +36,10 @@ def _rule(pattern: str, score: float, reason: str, flags: int = 0) -> PhiRule:
     return PhiRule(kind="location", pattern=re.compile(pattern, flags), score=score, reason=reason)
 
 
-_FRENCH_STREET = r"(?:[Rr]ue|[Aa]venue|[Bb]oulevard|[Bb]d|[Pp]lace|[Cc]hemin|[Aa]llée|[Qq]uai|[Ii]mpasse|[Rr]oute)"
+_FRENCH_STREET = (
+    r"(?:[Rr]ue|[Aa]venue|[Bb]oulevard|[Bb]d|[Pp]lace"
+    r"|[Cc]hemin|[Aa]llée|[Qq]uai|[Ii]mpasse|[Rr]oute)"
+)
 _ADDRESS = "the shape of an address"
 PLACE_RULES: tuple[PhiRule, ...] = (
     _rule(
@@ -55,7 +60,9 @@ PLACE_RULES: tuple[PhiRule, ...] = (
     ),
     _rule(
         rf"\b(?:{_UP}[\w\u00df-\u00ff-]{{1,30}}(?:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|laan|straat|gracht|plein|gatan|vägen|gade|vej|veien)"
-        rf"|(?:{_WORD}[ -]){{1,3}}(?:Straße|Strasse|Str\.|Weg|Platz|Allee))\s\d{{1,4}}\s?[a-z]?\b(?:,?\s(?:[A-Z]{{1,2}}-)?\d{{4,5}}\s?(?:[A-Z]{{2}}\s)?{_NAME})?",
+        rf"|(?:{_WORD}[ -]){{1,3}}(?:Straße|Strasse|Str\.|Weg|Platz"
+        rf"|Allee))\s\d{{1,4}}\s?[a-z]?\b(?:,?\s(?:[A-Z]{{1,2}}-)?\d{{4,5}}\s?(?:[A-Z]{{2}}\s)"
+        rf"?{_NAME})?",
         0.9,
         _ADDRESS,
     ),
@@ -74,7 +81,7 @@ PLACE_RULES: tuple[PhiRule, ...] = (
     _rule(rf"\b{_NAME}\s(?:Street|Avenue|Boulevard|Road|Lane)\b(?!\sJournal)", 0.6, _ADDRESS),
     _rule(r"\bP\.?\s?O\.?\s?Box\s\d{1,6}\b", 0.9, _ADDRESS, re.IGNORECASE),
     _rule(
-        rf"\b{_NAME},\s?(?:{STATES})\b(?:,?\s\d{{5}}(?:-\d{{4}})?\b)?(?![\w-])",
+        rf"\b{_NAME},\s?(?!(?:MD|PA|DO)\b(?!,?\s\d{{5}}))(?:{STATES})\b(?:,?\s\d{{5}}(?:-\d{{4}})?\b)?(?![\w-])",
         0.8,
         "a place with its state",
     ),
@@ -82,7 +89,8 @@ PLACE_RULES: tuple[PhiRule, ...] = (
         rf"\b(?:{STATES}|{STATE_NAMES}),?\s(?P<phi>\d{{5}}(?:-\d{{4}})?)\b", 0.9, "a postal code"
     ),
     _rule(
-        r"\b(?:zip(?:\s?code)?|postal\s?code|postcode|plz|cap|cep|code postal)\b\s?(?:is\s)?[:#]?\s?"
+        r"\b(?:zip(?:\s?code)?|postal\s?code|postcode|plz|cap|cep"
+        r"|code postal)\b\s?(?:is\s)?[:#]?\s?"
         r"(?P<phi>(?=[A-Z]{0,3}\d)[A-Z\d]{3,5}(?:[ -][A-Z\d]{3,4})?)\b",
         0.85,
         "a postal code",
@@ -106,7 +114,8 @@ PLACE_RULES: tuple[PhiRule, ...] = (
 
 STATE_AFTER = re.compile(rf"^,?\s(?:{STATES}|{STATE_NAMES})\b")
 _LIVES = re.compile(
-    r"(?:\b(?:lives?|living|lived|resid(?:es|ing|ent)|moved|born|based|works?|working|from|grew up|travel(?:led|ed|s)?|relocated)\b[^.;:\n]{0,20}\b(?:in|from|to|near|at|of)"
+    r"(?:\b(?:lives?|living|lived|resid(?:es|ing|ent)|moved|born|based|works?|working|from"
+    r"|grew up|travel(?:led|ed|s)?|relocated)\b[^.;:\n]{0,20}\b(?:in|from|to|near|at|of)"
     r"|\bfrom)\s$",
     re.IGNORECASE,
 )

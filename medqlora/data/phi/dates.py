@@ -37,13 +37,29 @@ MONTHS: Mapping[str, int] = {
 
 _MONTH = "(?:" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")\b\.?"
 # Words of their own, or of medicine, when no year follows.
-_AMBIGUOUS = frozenset("may mai mars set out gen fev mag ago dic lug ott giu mei mar ene dez".split())
+_AMBIGUOUS = frozenset(
+    [
+        "may",
+        "mai",
+        "mars",
+        "set",
+        "out",
+        "gen",
+        "fev",
+        "mag",
+        "ago",
+        "dic",
+        "lug",
+        "ott",
+        "giu",
+        "mei",
+        "mar",
+        "ene",
+        "dez",
+    ]
+)
 _CLEAR_MONTH = (
-    "(?:"
-    + "|".join(
-        sorted((m for m in MONTHS if m not in _AMBIGUOUS), key=len)[::-1]
-    )
-    + r")\b\.?"
+    "(?:" + "|".join(sorted((m for m in MONTHS if m not in _AMBIGUOUS), key=len)[::-1]) + r")\b\.?"
 )
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _ORDINAL = rf"{_DAY}(?:st|nd|rd|th|er|\.|º)?"
@@ -131,7 +147,8 @@ DATE_RULES: tuple[PhiRule, ...] = (
         "a day and a month after a word for a date",
     ),
     _rule(
-        rf"\bd\.?o\.?b\.?[:\s]{{0,3}}(?P<phi>[12]\d{{7}}|\d{{6}}|{_DAY}[ ./-]{_MONTH_NUMBER}[ ./-]\d{{2,4}})\b",
+        rf"\bd\.?o\.?b\.?[:\s]{{0,3}}(?P<phi>[12]\d{{7}}|\d{{6}}"
+        rf"|{_DAY}[ ./-]{_MONTH_NUMBER}[ ./-]\d{{2,4}})\b",
         0.9,
         "a date of birth",
     ),
@@ -139,7 +156,8 @@ DATE_RULES: tuple[PhiRule, ...] = (
     _rule(r"(?<!\d)\d{1,2}\s?月\s?\d{1,2}\s?[日号]", 0.9, _SHAPED),
     _rule(
         r"(?<![\w.,/-])(?P<phi>9\d|1[01]\d|12[0-5])(?=[\s-]{0,2}(?:years?[\s-]{0,2}old|yrs?[\s-]?old"
-        r"|y/?o\b|y\.o\.|yr?s?\b|year[\s-]old|岁|歳|jahre alt|jährige[rn]?|ans\b|años|anni\b|anos\b)"
+        r"|y/?o\b|y\.o\.|yr?s?\b|year[\s-]old|岁|歳|jahre alt|jährige[rn]?|ans\b|años|anni\b"
+        r"|anos\b)"
         r"(?!\s*(?:later|ago|after|of follow)))",
         0.9,
         "an age over 89",
@@ -167,7 +185,9 @@ DATE_RULES: tuple[PhiRule, ...] = (
     ),
 )
 
-_PERIOD_BEFORE = re.compile(r"\b(?:between|from|during|through|in|since)\s[^.;]{0,40}$", re.IGNORECASE)
+_PERIOD_BEFORE = re.compile(
+    r"\b(?:between|from|during|through|in|since)\s[^.;]{0,40}$", re.IGNORECASE
+)
 _COHORT = re.compile(
     r"\b(?:patients|subjects|cases|participants|women|men|children|infants|adults|individuals|cohort"
     r"|consecutive|admissions|procedures|deliveries|births|physicians|hospitals|trials|studies|data"
@@ -175,7 +195,8 @@ _COHORT = re.compile(
     re.IGNORECASE,
 )
 _ONE_PERSON = re.compile(
-    r"\b(?:he|she|his|her|him|my|mr|mrs|ms|year-old|y/?o|mrn|pt|i|the patient|a patient)\b", re.IGNORECASE
+    r"\b(?:he|she|his|her|him|my|mr|mrs|ms|year-old|y/?o|mrn|pt|i|the patient|a patient)\b",
+    re.IGNORECASE,
 )
 _NEAR = 200
 
@@ -194,5 +215,7 @@ def _is_study_period(text: str, span: PhiSpan) -> bool:
     before = text[max(0, span.start - _NEAR) : span.start]
     near = before + text[span.end : span.end + _NEAR]
     return bool(
-        _PERIOD_BEFORE.search(before[-60:]) and _COHORT.search(near) and not _ONE_PERSON.search(near)
+        _PERIOD_BEFORE.search(before[-60:])
+        and _COHORT.search(near)
+        and not _ONE_PERSON.search(near)
     )

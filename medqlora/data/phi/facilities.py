@@ -45,6 +45,11 @@ _LONG_HEADS = (
         re.IGNORECASE,
     ),
 )
+# In many languages these stand before the name.
+_FIRST_HEADS = _set(
+    """hospital klinikum klinik universitätsklinikum krankenhaus hôpital hopital clinique ospedale
+    policlinico ziekenhuis szpital chu"""
+)
 CONNECTORS = _set("of and & the for de del della di du des la le st")
 _LEADING = _set(
     """the a an at in from to our this that these her his their my your any each for and of on with
@@ -77,9 +82,7 @@ def joined(text: str, left: Token, right: Token) -> bool:
     return gap in (" ", "'s ", "\u2019s ", " & ", "-", "\u2013", "' ", "\u2019 ", "/")
 
 
-def place_span(
-    text: str, words: Sequence[Token], *, score: float, reason: str
-) -> PhiSpan:
+def place_span(text: str, words: Sequence[Token], *, score: float, reason: str) -> PhiSpan:
     """The span of a place's words, with a possessive or the full stop of a short form."""
     last = words[-1]
     end = last.end + 2 * last.is_possessive
@@ -102,6 +105,8 @@ class _Facilities:
         for index, token in enumerate(self.tokens):
             head = self._end_of_head(index)
             first = None if head is None else self._first_word(index)
+            if head is not None and first is None and self._is_before_its_name(head):
+                first = index
             if head is not None and first is not None:
                 words = self.tokens[first : self._tail(head) + 1]
                 yield place_span(self.text, words, score=0.85, reason="a word for a facility")
@@ -138,6 +143,20 @@ class _Facilities:
         own = [token for token in self.tokens[first:head] if token.key not in CONNECTORS]
         return first if own and self._is_named(first, head, own) else None
 
+    def _is_before_its_name(self, head: int) -> bool:
+        """`Klinikum X`, `Hospital de X`: the word for a facility stands first."""
+        if self.tokens[head].key not in _FIRST_HEADS or not self.tokens[head].is_capital:
+            return False
+        for index in range(head, min(head + 4, len(self.tokens) - 1)):
+            following = self.tokens[index + 1]
+            if not self._joined(index):
+                return False
+            if following.is_capital:
+                return self._is_proper(following)
+            if following.key not in CONNECTORS:
+                return False
+        return False
+
     def _is_named(self, first: int, head: int, own: Sequence[Token]) -> bool:
         know, here = self.know, self.tokens[head]
         if all(map(know.is_eponym, own)):
@@ -147,10 +166,10 @@ class _Facilities:
         if not here.is_capital or here.key in _HEADS_ALONE:
             return False
         before = self.text[max(0, self.tokens[first].start - 20) : self.tokens[first].start]
-        is_placed = bool(_PREPOSITION.search(before))
-        if title_cased(self.tokens, first, head) or not is_placed:
-            return False
         plain = [one for one in own if one.key not in _GENERIC]
+        is_heading = not plain and title_cased(self.tokens, first, head)
+        if is_heading or not _PREPOSITION.search(before):
+            return False
         is_generic = not plain and own[0].key not in _NAMES_OF_THEIR_OWN
         return not is_generic and any(one.key not in know.words.acronyms for one in own)
 

@@ -21,14 +21,85 @@ _RARE = 10**9
 _LARGE_CITIES = 3000
 _FREQUENT_GIVEN = 400
 _VISIT = "|".join(
-    """seen treated admitted evaluated examined hospitali[sz]ed operated diagnosed visit(?:ed|s|ing)?
-    referred transferred discharged presented presenting followed follow-?up f/u surgery appt
-    appointment dialysis born lives living lived resides residing resident works working worked
-    employed consult(?:ed|ation)? care registered enrolled monitored managed cared procedure
-    performed underwent delivered attending attends rehab therapy chemo(?:therapy)? scheduled patient
-    records? done placed received receiving checked clinic scan mri ct biopsy stay implanted inserted
-    is was being originally moved relocated grew transplant screened assessed reviewed tested
-    imaging""".split()
+    [
+        "seen",
+        "treated",
+        "admitted",
+        "evaluated",
+        "examined",
+        "hospitali[sz]ed",
+        "operated",
+        "diagnosed",
+        "visit(?:ed|s|ing)?",
+        "referred",
+        "transferred",
+        "discharged",
+        "presented",
+        "presenting",
+        "followed",
+        "follow-?up",
+        "f/u",
+        "surgery",
+        "appt",
+        "appointment",
+        "dialysis",
+        "born",
+        "lives",
+        "living",
+        "lived",
+        "resides",
+        "residing",
+        "resident",
+        "works",
+        "working",
+        "worked",
+        "employed",
+        "consult(?:ed|ation)?",
+        "care",
+        "registered",
+        "enrolled",
+        "monitored",
+        "managed",
+        "cared",
+        "procedure",
+        "performed",
+        "underwent",
+        "delivered",
+        "attending",
+        "attends",
+        "rehab",
+        "therapy",
+        "chemo(?:therapy)?",
+        "scheduled",
+        "patient",
+        "records?",
+        "done",
+        "placed",
+        "received",
+        "receiving",
+        "checked",
+        "clinic",
+        "scan",
+        "mri",
+        "ct",
+        "biopsy",
+        "stay",
+        "implanted",
+        "inserted",
+        "is",
+        "was",
+        "being",
+        "originally",
+        "moved",
+        "relocated",
+        "grew",
+        "transplant",
+        "screened",
+        "assessed",
+        "reviewed",
+        "tested",
+        "imaging",
+    ]
 )
 _UP = r"[A-Z\u00c0-\u00de\u0100-\u017f]"
 _AT = re.compile(rf"\b(?P<prep>at|to|from|in|near)\s(?:the\s|our\s)?(?=(?P<first>{_UP}))")
@@ -50,10 +121,56 @@ _LIVES = re.compile(
     re.IGNORECASE,
 )
 _ENDS = frozenset(
-    """on for with due after since january february march april may june july august september
-    october november december jan feb mar apr jun jul aug sep sept oct nov dec monday tuesday
-    wednesday thursday friday saturday sunday mrn id dob phone stage type day week year level
-    risk""".split()
+    [
+        "on",
+        "for",
+        "with",
+        "due",
+        "after",
+        "since",
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "sept",
+        "oct",
+        "nov",
+        "dec",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "mrn",
+        "id",
+        "dob",
+        "phone",
+        "stage",
+        "type",
+        "day",
+        "week",
+        "year",
+        "level",
+        "risk",
+    ]
 )
 
 
@@ -77,11 +194,10 @@ class _Finder:
             if first is None:
                 continue
             before = self.text[max(0, match.start() - 70) : match.start()]
-            was_visited = bool(_VISITED.search(before))
             surely = match["prep"] in ("at", "near") or bool(_SENT.search(before))
-            if surely or was_visited:
+            if surely or _VISITED.search(before):
                 last = self._end_of_place(first)
-                if self._is_place(first, last, surely=surely, was_visited=was_visited):
+                if self._is_place(first, last, surely=surely):
                     words = self.tokens[first : last + 1]
                     yield place_span(self.text, words, score=0.65, reason="a visit to it")
 
@@ -99,7 +215,7 @@ class _Finder:
             index += 1
         return last
 
-    def _is_place(self, first: int, last: int, *, surely: bool, was_visited: bool) -> bool:
+    def _is_place(self, first: int, last: int, *, surely: bool) -> bool:
         know, run = self.know, self.tokens[first : last + 1]
         if run[0].key in ("st", "saint", "mt", "mount") and len(run) > 1:
             return True
@@ -113,7 +229,7 @@ class _Finder:
             return False
         if len(names) == 1 and names[0].is_acronym:
             after = self.text[run[-1].end : run[-1].end + 1]
-            return surely and was_visited and len(names[0].text) > 2 and not after.isdigit()
+            return surely and len(names[0].text) > 2 and not after.isdigit()
         if len(names) == 1 and (know.is_eponym(names[0]) or names[0].key in _ENDS):
             return False
         is_institution = len(names) > 1 and any(one.key in WEAK_HEADS for one in names)

@@ -32,7 +32,7 @@ def matches(rule: PhiRule, text: str) -> Iterator[PhiSpan]:
     """The spans that a rule finds in a text."""
     group = "phi" if "phi" in rule.pattern.groupindex else 0
     for match in rule.pattern.finditer(text):
-        if sum(map(str.isdigit, match[group])) >= rule.min_digits:
+        if sum(map(str.isdecimal, match[group])) >= rule.min_digits:
             yield PhiSpan(
                 start=match.start(group),
                 end=match.end(group),

@@ -20,13 +20,49 @@ _MEDICAL = re.compile(
 )
 _MEDICAL_FROM = 7
 # "McDonald" and "Al-Sayed", but not "IgE" and "SpO".
-_NAME_SHAPE = re.compile(r"(?:Mc|Mac|De|Di|Le|La|Van|Fitz|O['\u2019])?[^\W\d_](?:[^\W\d_A-Z]|['\u2019-][^\W\d_])*")
+_NAME_SHAPE = re.compile(
+    r"(?:Mc|Mac|De|Di|Le|La|Van|Fitz|O['\u2019])?[^\W\d_](?:[^\W\d_A-Z]|['\u2019-][^\W\d_])*"
+)
 _RARE = 10**9
 # Of given names as frequent as this only these are read as the word that they also are.
 _FREQUENT = 300
 _EVERYDAY = frozenset(
-    "mark rose grace will frank may april june faith hope joy dawn gene ray bill pat grant chase hunter"
-    " jean crystal ruby amber heather holly ginger sandy misty carol dale earl norma alma marie".split()
+    [
+        "mark",
+        "rose",
+        "grace",
+        "will",
+        "frank",
+        "may",
+        "april",
+        "june",
+        "faith",
+        "hope",
+        "joy",
+        "dawn",
+        "gene",
+        "ray",
+        "bill",
+        "pat",
+        "grant",
+        "chase",
+        "hunter",
+        "jean",
+        "crystal",
+        "ruby",
+        "amber",
+        "heather",
+        "holly",
+        "ginger",
+        "sandy",
+        "misty",
+        "carol",
+        "dale",
+        "earl",
+        "norma",
+        "alma",
+        "marie",
+    ]
 )
 
 
