@@ -19,6 +19,7 @@ from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.queue import QueueThread
+from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
 
@@ -35,6 +36,7 @@ class Services:
         chat: Compare.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
+        screening: The PHI screen for what people type.
     """
 
     workspace: Workspace
@@ -45,6 +47,7 @@ class Services:
     chat: ChatService
     guidance: GuidanceService
     queue: QueueThread
+    screening: ScreeningService
 
     @classmethod
     def open(cls, root: Path) -> Services:
@@ -57,7 +60,8 @@ class Services:
         datasets = DatasetService(workspace)
         training = TrainingService(workspace, datasets)
         chat = ChatService(workspace, training)
-        evaluation = EvaluationService(workspace, training)
+        screening = ScreeningService()
+        evaluation = EvaluationService(workspace, training, screening)
         training.make_room = evaluation.make_room = chat.close_if_idle
         return cls(
             workspace=workspace,
@@ -68,6 +72,7 @@ class Services:
             chat=chat,
             guidance=GuidanceService(),
             queue=QueueThread(training),
+            screening=screening,
         )
 
     def attach(self) -> None:

@@ -30,15 +30,15 @@ def test_a_question_during_an_evaluation_is_given_back_with_the_reason(
     RunDirectory.create(workspace.runs / RUN, spec).adapter.mkdir()
     lease = GpuLease.acquire(workspace.machine_lock, holder="an evaluation")
     earlier = {"base": [{"role": "user", "content": "Before"}], "tuned": []}
-    asked = Handlers(Services.open(workspace.root)).send(
-        RUN, "What is gout?", earlier, 16, 0.0, 1.1
-    )
+    services = Services.open(workspace.root)
+    asked = Handlers(services).send(RUN, "What is gout?", "", earlier, 16, 0.0, 1.1)
     shown = [next(asked), next(asked)]
     with pytest.raises(GpuBusyError):
         next(asked)
     lease.close()
-    assert "Waiting for a turn" in shown[0][-1]
-    prompt, base, tuned, turns, status = shown[1]
+    services.close()
+    assert "Waiting for a turn" in shown[0][-2]
+    prompt, base, tuned, turns, status, _ = shown[1]
     assert (prompt, base, tuned, turns) == ("What is gout?", earlier["base"], [], earlier)
     assert "The machine is busy with an evaluation." in status
     assert "mq-bad" in status
