@@ -7,8 +7,10 @@ running, and writes the end of an attempt whose worker died. It decides nothing 
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -162,13 +164,15 @@ class RunSupervisor:
         is_silent = silence.seconds() > self._patience_seconds
         if self._ending is not None:
             return
-        if self.directory.stop_file.exists():  # another process asked, or an earlier server
-            self.request_stop()
+        # Not Path.exists, which raises where a mounted folder is away for a while.
+        if os.path.exists(self.directory.stop_file):  # another process asked, or an earlier server
+            self._ending = Ending(self._stop_grace_seconds)
         elif self._unfolded:  # its end is written
             self._ending = Ending(EXIT_GRACE_SECONDS)
         elif is_silent:
             self._ending = HungEnding(HUNG_GRACE_SECONDS, patience_seconds=self._patience_seconds)
-            self.directory.stop_file.touch()
+            with suppress(OSError):  # then it is ended without being asked
+                self.directory.stop_file.touch()
 
     def _death(self, exit_code: int | None) -> Outcome:
         if self._ending is not None:
