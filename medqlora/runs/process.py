@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 import psutil
 
@@ -90,6 +90,18 @@ def record_process(worker_file: Path, worker: psutil.Process) -> None:
     Written by whoever started it, at once: a server that starts meanwhile finds it.
     """
     write_json(worker_file, {"pid": worker.pid, "started": worker.create_time()})
+
+
+def this_process() -> dict[str, float]:
+    """What identifies this process even after its number was given to another."""
+    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def private_stdout() -> TextIO:
+    """The real standard output; whatever a library prints goes to standard error instead."""
+    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return private
 
 
 def recorded_process(worker_file: Path) -> psutil.Process | None:

@@ -19,6 +19,7 @@ from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.queue import QueueThread
+from medqlora.services.mirror import MirrorService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -37,6 +38,7 @@ class Services:
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
+        mirror: Copies of the runs elsewhere.
     """
 
     workspace: Workspace
@@ -48,13 +50,19 @@ class Services:
     guidance: GuidanceService
     queue: QueueThread
     screening: ScreeningService
+    mirror: MirrorService
 
     @classmethod
-    def open(cls, root: Path) -> Services:
+    def open(cls, root: Path, *, mirror: str | None = None) -> Services:
         """The services of the workspace at `root`, which is made when missing.
 
+        Args:
+            root: The workspace's folder.
+            mirror: Where it is mirrored to from now on, or `off`; as before when not given.
+
         Raises:
-            StorageUnavailableError: The folder cannot be made or written.
+            StorageUnavailableError: The folder cannot be made or written, or the mirror's address
+                is none.
         """
         workspace = Workspace.open(root)
         datasets = DatasetService(workspace)
@@ -63,6 +71,9 @@ class Services:
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
         training.make_room = evaluation.make_room = chat.close_if_idle
+        kept = MirrorService(workspace, training)
+        kept.configure(mirror)
+        training.on_launch = kept.ensure
         return cls(
             workspace=workspace,
             datasets=datasets,
@@ -73,6 +84,7 @@ class Services:
             guidance=GuidanceService(),
             queue=QueueThread(training),
             screening=screening,
+            mirror=kept,
         )
 
     def attach(self) -> None:
@@ -84,11 +96,13 @@ class Services:
         self.training.attach()
         self.evaluation.attach()
         self.queue.start()
+        self.mirror.watch()
 
     def close(self) -> None:
-        """Ends the chat; jobs go on, and what is in the queue waits for the next server."""
+        """Ends the chat; jobs and the copying of runs go on, the queue waits for the next server."""
         self.queue.stop()
         self.chat.close()
+        self.mirror.close()
 
 
 def claim_workspace(workspace: Workspace) -> int:
