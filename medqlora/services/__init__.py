@@ -18,8 +18,8 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
-from medqlora.services.queue import QueueThread
 from medqlora.services.mirror import MirrorService
+from medqlora.services.queue import QueueThread
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -99,7 +99,7 @@ class Services:
         self.mirror.watch()
 
     def close(self) -> None:
-        """Ends the chat; jobs and the copying of runs go on, the queue waits for the next server."""
+        """Ends the chat; jobs and copying go on, and the queue waits for the next server."""
         self.queue.stop()
         self.chat.close()
         self.mirror.close()
