@@ -20,6 +20,7 @@ from medqlora.domain.recovery import (
 from medqlora.errors import (
     ERRORS_BY_CODE,
     CheckpointCorruptError,
+    CheckpointDiffersError,
     DataError,
     DiskFullError,
     MedQLoRAError,
@@ -40,6 +41,7 @@ _KINDS: Mapping[type[MedQLoRAError], RecoveryKind] = {
     NonFiniteLossError: "change_settings",
     DiskFullError: "free_space",
     CheckpointCorruptError: "resume",
+    CheckpointDiffersError: "ask_user",
     SessionError: "resume",
     DataError: "ask_user",
     ModelError: "ask_user",
@@ -72,6 +74,10 @@ _STEPS: Mapping[type[MedQLoRAError], tuple[str, ...]] = {
         "Start the app with the same workspace folder.",
         "Press Resume on Train; the run goes on from its last checkpoint.",
     ),
+    CheckpointDiffersError: (
+        "Read what differs, and restore it if the result has to be exact.",
+        "Or tick Accept differences on Train and press Resume.",
+    ),
     DiskFullError: (
         "Delete runs or datasets that are no longer needed, or free other space.",
         "Press Resume on Train; the run goes on from its last checkpoint.",
@@ -89,10 +95,13 @@ class ErrorRecoveryManager:
 
     Args:
         config: The settings of the run that failed.
+        has_checkpoint: Whether the run has something to go on from; a change that would not fit it
+            is then not suggested.
     """
 
-    def __init__(self, config: QLoRAConfig | None = None) -> None:
+    def __init__(self, config: QLoRAConfig | None = None, *, has_checkpoint: bool = False) -> None:
         self._config = config or QLoRAConfig(EMBEDDED_MODEL)
+        self._has_checkpoint = has_checkpoint
 
     def handle_error(self, error: MedQLoRAError) -> RecoveryAction:
         """What should follow any of our errors."""
@@ -179,16 +188,22 @@ class ErrorRecoveryManager:
                     name="max_seq_length",
                     old=config.max_seq_length,
                     new=max(config.max_seq_length // 2, SHORTEST_SEQUENCE),
-                    reason="Shorter entries need less memory; what is longer is cut.",
+                    reason=(
+                        "Shorter entries need less memory; what is longer is cut, and entries "
+                        "without an answer left are left out."
+                    ),
                 )
             ]
-        if config.rank > LOWEST_RANK:
+        if config.rank > LOWEST_RANK and not self._has_checkpoint:
             return [
                 ParameterAdjustment(
                     name="rank",
                     old=config.rank,
                     new=max(config.rank // 2, LOWEST_RANK),
-                    reason="A lower rank keeps fewer weights and optimizer states.",
+                    reason=(
+                        "A lower rank keeps fewer weights and optimizer states; the run begins "
+                        "again from its seed."
+                    ),
                 )
             ]
         return []

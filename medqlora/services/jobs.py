@@ -156,7 +156,11 @@ class JobService:
         self._watch(directory).start(lease)
 
     def _watch(self, directory: RunDirectory) -> RunSupervisor:
-        supervisor = RunSupervisor(directory, stop_grace_seconds=self.stop_grace_seconds)
+        supervisor = RunSupervisor(
+            directory,
+            stop_grace_seconds=self.stop_grace_seconds,
+            machine_lock=self._workspace.machine_lock if self.needs_machine else None,
+        )
         self._watched[directory.run_id] = supervisor
         return supervisor
 
