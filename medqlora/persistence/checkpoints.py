@@ -127,7 +127,7 @@ class CheckpointManager:
 
     def discard_staged(self) -> None:
         """Removes what a save that failed has written, which gives its space back."""
-        for path in self.staging.glob("*"):
+        for path in self.staging.glob(f"{_PREFIX}*"):
             shutil.rmtree(path, ignore_errors=True)
 
     def newest_step(self) -> int:

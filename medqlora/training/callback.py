@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from medqlora.domain.events import CheckpointSaved, Event, PhaseChanged, RunWarned
-from medqlora.errors import DiskFullError
+from medqlora.errors import DiskFullError, NonFiniteLossError
 from medqlora.persistence.adapters import refuse_non_finite
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.training.metrics import TrainingMetricsLogger
@@ -57,6 +57,7 @@ class RunEventCallback(TrainerCallback):
         self._should_save = should_save
         self._save_seconds = 60 * save_minutes
         self._saved_at = time.monotonic()
+        self._lost_weights: NonFiniteLossError | None = None
         self._go_on: Callable[[], None] | None = None
         self._measured_batches = 0
         self._said_at = 0.0
@@ -88,7 +89,8 @@ class RunEventCallback(TrainerCallback):
         elif self._should_save() or self._is_overdue():
             control.should_save = self._checkpoints is not None
         if control.should_save and self._checkpoints:
-            refuse_non_finite(model)
+            self._refuse_lost_weights(model, control)
+        if control.should_save and self._checkpoints:
             self._wait_for_space(self._checkpoints, model, state, control)
 
     def on_log(
@@ -110,6 +112,8 @@ class RunEventCallback(TrainerCallback):
                 grad_norm=logs.get("grad_norm"),
                 learning_rate=logs["learning_rate"],
             )
+            if self._lost_weights:
+                raise self._lost_weights
             self._go_on = self._metrics.pause()
         if "eval_loss" in logs:
             self._metrics.log_evaluation(state.global_step, logs["eval_loss"])
@@ -155,6 +159,14 @@ class RunEventCallback(TrainerCallback):
         saved = self._checkpoints.commit(state.global_step)
         self._saved_at = time.monotonic()
         self._sink(CheckpointSaved(step=saved.step, size_bytes=saved.size_bytes))
+
+    def _refuse_lost_weights(self, model: Any, control: TrainerControl) -> None:
+        try:
+            refuse_non_finite(model)
+        except NonFiniteLossError as error:
+            # Raised once the numbers of the step are told: they may say it more plainly.
+            self._lost_weights = error
+            control.should_save = False
 
     def _is_overdue(self) -> bool:
         return 0 < self._save_seconds <= time.monotonic() - self._saved_at

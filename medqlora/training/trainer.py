@@ -23,7 +23,7 @@ from medqlora.models.engine import ModelEngine
 from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
-from medqlora.training.encoding import encoded_dataset
+from medqlora.training.encoding import check_labels, encoded_dataset
 from medqlora.training.metrics import TrainingMetricsLogger
 
 if TYPE_CHECKING:
@@ -187,6 +187,8 @@ class QLoRATrainer:
 
     def _encoded(self, dataset: Dataset, side: str) -> Dataset:
         if "input_ids" in dataset.column_names:
+            if side == "train":
+                check_labels(dataset, report=self._report)
             return dataset
         if self._encoded_folder is None:
             self._encoded_folder = tempfile.TemporaryDirectory(prefix="medqlora-")
