@@ -17,9 +17,10 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import Workspace, child
+from medqlora.runs.attempts import settle
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor, settle
+from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
 
 def _nothing_to_give_back() -> None:

@@ -33,7 +33,8 @@ class AfterImport(importlib.abc.MetaPathFinder):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(fullname)
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         execute = spec.loader.exec_module
 
         def exec_module(module: ModuleType) -> None:
@@ -60,7 +61,7 @@ def before_each_step(act: Callable[[Any, Any], None]) -> Change:
 
 
 def out_of_memory(trainer: Any, inputs: Any) -> None:
-    """More rows at once, longer rows or more weights than fit: an allocation that cannot succeed."""
+    """More rows at once, longer rows or more weights than fit: an allocation that cannot be."""
     import torch
 
     rows, length = inputs["input_ids"].shape
