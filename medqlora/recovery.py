@@ -35,6 +35,7 @@ _T = TypeVar("_T")
 
 SHORTEST_SEQUENCE = 256
 LOWEST_RANK = 8
+SHORT_MINUTES = 5.0
 
 _KINDS: Mapping[type[MedQLoRAError], RecoveryKind] = {
     OutOfMemoryError: "change_settings",
@@ -108,15 +109,10 @@ class ErrorRecoveryManager:
         if isinstance(error, OutOfMemoryError):
             return self.handle_memory_error(error)
         kind = _nearest(_KINDS, type(error))
-        adjustments = (
-            tuple(self.suggest_parameter_adjustments(error))
-            if isinstance(error, TrainingError)
-            else ()
-        )
         return RecoveryAction(
             kind=kind,
             message=str(error),
-            adjustments=adjustments,
+            adjustments=tuple(self.suggest_parameter_adjustments(error)),
             steps=_nearest(_STEPS, type(error)),
         )
 
@@ -161,8 +157,11 @@ class ErrorRecoveryManager:
             ),
         )
 
-    def suggest_parameter_adjustments(self, error: TrainingError) -> list[ParameterAdjustment]:
-        """Settings to change before trying again; empty when no setting would help."""
+    def suggest_parameter_adjustments(self, error: MedQLoRAError) -> list[ParameterAdjustment]:
+        """Settings to change before trying again; empty when no setting would help.
+
+        That is so of data: its mistakes are mended in the file or by the cleaning steps.
+        """
         if isinstance(error, OutOfMemoryError):
             return self._smaller()
         if isinstance(error, NonFiniteLossError):
@@ -176,7 +175,33 @@ class ErrorRecoveryManager:
                     ),
                 )
             ]
+        if isinstance(error, ModelError):
+            return self._easier_model()
+        if isinstance(error, SessionError) and not 0 < self._config.save_minutes <= SHORT_MINUTES:
+            return [
+                ParameterAdjustment(
+                    name="save_minutes",
+                    old=self._config.save_minutes,
+                    new=SHORT_MINUTES,
+                    reason="A session that may end without warning then loses less.",
+                )
+            ]
         return []
+
+    def _easier_model(self) -> list[ParameterAdjustment]:
+        name, old, new, reason = (
+            ("quantization", self._config.quantization, "nf4", "It takes a quarter of the memory.")
+            if self._config.quantization == "none"
+            else (
+                "model_name",
+                self._config.model_name,
+                EMBEDDED_MODEL,
+                "The embedded model needs neither network nor GPU.",
+            )
+        )
+        if old == new:
+            return []
+        return [ParameterAdjustment(name=name, old=old, new=new, reason=reason)]
 
     def _smaller(self) -> list[ParameterAdjustment]:
         config = self._config

@@ -56,9 +56,11 @@ def out_of_memory(directory: RunDirectory, message: str) -> RunFailed:
             f"batch size {config.per_device_train_batch_size}, {config.max_seq_length} tokens and "
             f"rank {config.rank}"
         )
+        smaller = "a smaller batch size, " if config.per_device_train_batch_size > 1 else ""
         hint = (
-            f"It does not fit with {settings} either, and is not tried again. Choose a smaller "
-            "model or shorter entries (max_seq_length) on Configure, or a machine with more memory."
+            f"It does not fit with {settings} either, and is not tried again. Choose {smaller}a "
+            "smaller model or shorter entries (max_seq_length) on Configure, or a machine with "
+            "more memory."
         )
     return RunFailed(code=end.code, message=message, hint=hint)
 

@@ -90,7 +90,7 @@ def test_out_of_memory_at_step_5_goes_on_from_the_checkpoint_and_trains_nothing_
     size = max(float(one.abs().max()) for one in theirs.values())
     assert largest < 0.02 * size
     ours_by_step, theirs_by_step = losses(services, run_id), losses(services, small)
-    assert ours_by_step == pytest.approx(theirs_by_step, rel=1e-2)
+    assert ours_by_step == pytest.approx(theirs_by_step, rel=1e-3)
 
 
 def test_settings_go_down_step_by_step_and_rank_only_without_a_checkpoint(
