@@ -78,6 +78,8 @@ class CheckpointManager:
         last = self.newest_step()
         size = max(_size(self._path(last)) if last else 0, expected_bytes)
         needed = int(size * _SPACE_FACTOR)
+        if not needed:
+            return
         with translated_os_errors(self._folder):
             free = shutil.disk_usage(self._folder).free
         if free < needed:

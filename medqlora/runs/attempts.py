@@ -38,6 +38,8 @@ def open_attempt(directory: RunDirectory) -> None:
     checkpoints = checkpoints_of(directory)
     newest = checkpoints.newest_step()
     valid = checkpoints.newest_valid()
+    if spec.kind == "train":
+        checkpoints.check_space()
     step = valid.step if valid else 0
     events: list[Event] = [RunStarted(job=spec.kind, resumed_from_step=step)]
     if step != newest:

@@ -57,7 +57,9 @@ class JobService:
         for directory in self.directories():
             worker = settle(directory)
             if worker is not None:
-                self._watch(directory).attach(worker)
+                supervisor = self._supervisor(directory)
+                supervisor.attach(worker)
+                self._watched[directory.run_id] = supervisor
 
     def directories(self) -> tuple[RunDirectory, ...]:
         """All jobs, newest first; their ids begin with the time."""
@@ -154,16 +156,16 @@ class JobService:
         return GpuLease.acquire(self._workspace.machine_lock, holder=run_id)
 
     def _launch(self, directory: RunDirectory, lease: GpuLease | None) -> None:
-        self._watch(directory).start(lease)
+        supervisor = self._supervisor(directory)
+        supervisor.start(lease)
+        self._watched[directory.run_id] = supervisor
 
-    def _watch(self, directory: RunDirectory) -> RunSupervisor:
-        supervisor = RunSupervisor(
+    def _supervisor(self, directory: RunDirectory) -> RunSupervisor:
+        return RunSupervisor(
             directory,
             stop_grace_seconds=self.stop_grace_seconds,
             machine_lock=self._workspace.machine_lock if self.needs_machine else None,
         )
-        self._watched[directory.run_id] = supervisor
-        return supervisor
 
 
 def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:

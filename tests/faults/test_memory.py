@@ -174,11 +174,11 @@ def test_a_stop_while_memory_runs_out_is_the_end(
 def test_a_worker_that_truly_has_too_little_memory_goes_on_with_less(
     services: Services, tmp_path: Path, inject: Inject
 ) -> None:
-    rows = [{"question": f"What is value {i}?", "answer": "usual " * 300} for i in range(60)]
+    rows = [{"question": f"What is value {i}?", "answer": "usual " * 900} for i in range(60)]
     file = tmp_path / "long.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     card = services.datasets.prepare(file)
-    config = EXACT.changed(per_device_train_batch_size=32, max_seq_length=512, max_steps=2)
+    config = EXACT.changed(per_device_train_batch_size=32, max_seq_length=1024, max_steps=2)
     inject("little_memory", step=1, more_mib=200)
     run_id = services.training.start(config, card.dataset_id)
     snapshot = wait_for_end(services.training, run_id)
