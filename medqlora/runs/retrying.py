@@ -14,8 +14,8 @@ from medqlora.domain.events import Event, Outcome, ParametersAdjusted, RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.recovery import ParameterAdjustment
 from medqlora.errors import OutOfMemoryError
-from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
+from medqlora.runs.origins import checkpoints_of
 from medqlora.runs.run_directory import RunDirectory
 
 MAX_CHANGES = 4
@@ -81,7 +81,7 @@ def _changes(directory: RunDirectory, events: Sequence[Event]) -> tuple[Paramete
         return ()
     recovery = ErrorRecoveryManager(
         config_in_effect(spec, events),
-        has_checkpoint=CheckpointManager(directory.checkpoints).newest_step() > 0,
+        has_checkpoint=checkpoints_of(directory).find_newest_valid() is not None,
     )
     error = OutOfMemoryError("Memory ran out.", hint="")
     return tuple(recovery.suggest_parameter_adjustments(error))

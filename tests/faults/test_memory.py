@@ -93,7 +93,7 @@ def test_out_of_memory_at_step_5_goes_on_from_the_checkpoint_and_trains_nothing_
     assert ours_by_step == pytest.approx(theirs_by_step, rel=1e-3)
 
 
-def test_settings_go_down_step_by_step_and_rank_only_without_a_checkpoint(
+def test_settings_go_down_step_by_step_until_the_run_fits(
     services: Services, qa_file: Path, inject: Inject
 ) -> None:
     card = services.datasets.prepare(qa_file)
@@ -112,14 +112,6 @@ def test_settings_go_down_step_by_step_and_rank_only_without_a_checkpoint(
     ]
     assert {one.resumed_from_step for one in events_of(services, run_id, RunStarted)} == {0}
     assert_one_end_each(services, run_id)
-
-    inject("out_of_memory", rank=8, step=2)
-    kept = services.training.start(config.changed(save_steps=1), card.dataset_id)
-    snapshot = wait_for_end(services.training, kept)
-    assert snapshot.state == "failed"
-    changed = [one.adjustments[0] for one in events_of(services, kept, ParametersAdjusted)]
-    assert [one.name for one in changed] == ["per_device_train_batch_size", "max_seq_length"]
-    assert snapshot.checkpoint_step == 1
 
 
 def test_batch_1_out_of_memory_ends_with_advice_and_the_next_run_starts(
@@ -141,21 +133,6 @@ def test_batch_1_out_of_memory_ends_with_advice_and_the_next_run_starts(
     inject()
     again = services.training.start(config.changed(max_steps=1), card.dataset_id)
     assert wait_for_end(services.training, again).state == "succeeded"
-
-
-def test_it_is_tried_again_four_times_at_most(
-    services: Services, qa_file: Path, inject: Inject
-) -> None:
-    card = services.datasets.prepare(qa_file)
-    inject("out_of_memory", rows=0)
-    config = EXACT.changed(per_device_train_batch_size=64)
-    run_id = services.training.start(config, card.dataset_id)
-    snapshot = wait_for_end(services.training, run_id)
-    assert snapshot.state == "failed"
-    changed = [one.adjustments[0].new for one in events_of(services, run_id, ParametersAdjusted)]
-    assert changed == [32, 16, 8, 4]
-    assert snapshot.attempt == 5
-    assert_one_end_each(services, run_id)
 
 
 def test_a_stop_while_memory_runs_out_is_the_end(
