@@ -18,6 +18,7 @@ from pathlib import Path
 OLDEST_PYTHON = (3, 11)
 PROJECT = Path(__file__).resolve().parent
 DEFAULT_PORT = 7860
+DEFAULT_UPLOAD_MB = 2000  # as much as is read row by row
 # Why a port cannot be listened on, by the number of the system's error: what to say, and the way
 # out.
 _PORT_TROUBLE = {
@@ -87,6 +88,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="folder for runs, adapters and prepared data (default: %(default)s)",
     )
     add("--share", action="store_true", help="make a public link through Gradio's servers")
+    add(
+        "--max-upload-mb",
+        type=_megabytes,
+        default=DEFAULT_UPLOAD_MB,
+        metavar="MB",
+        help="largest file that the page takes (default: %(default)s)",
+    )
     add("--no-install", action="store_true", help="install nothing; refuse if a package is missing")
     return parser.parse_args(arguments)
 
@@ -94,6 +102,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 def _port(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, got {text!r}")
+    return int(text)
+
+
+def _megabytes(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"a size is a whole number of megabytes, got {text!r}")
     return int(text)
 
 
@@ -122,6 +136,7 @@ def serve_page(options: argparse.Namespace) -> None:
         port=options.port,
         workspace=options.workspace.expanduser(),
         share=options.share,
+        max_upload_mb=options.max_upload_mb,
     )
 
 

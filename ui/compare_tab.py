@@ -16,7 +16,7 @@ from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate, GenerationSettings
 from ui import markup, present, wording
 from ui.guard import guarded
-from ui.shared import LIGHT, Shared, opening, tab_name
+from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
 
 Turns = list[dict[str, str]]
 
@@ -26,6 +26,7 @@ def build(shared: Shared) -> None:
     handlers = Handlers(shared.services)
     with gr.Tab("Compare", id=tab_name("Compare"), elem_id=tab_name("Compare")) as tab:
         turns = gr.State({"base": [], "tuned": []})
+        told = gr.State("")
         opening("Compare")
         run = gr.Dropdown(label="Trained model", elem_id="compare-run")
         with gr.Row():
@@ -58,8 +59,8 @@ def build(shared: Shared) -> None:
     streaming = gr.on(
         [send.click, prompt.submit],
         guarded(handlers.send),
-        [run, prompt, turns, *settings],
-        [prompt, base, tuned, turns, status],
+        [run, prompt, told, turns, *settings],
+        [prompt, base, tuned, turns, status, told],
         trigger_mode="once",
         **LIGHT,
     )
@@ -118,6 +119,7 @@ class Handlers:
     def __init__(self, services: Services) -> None:
         self._training = services.training
         self._chat = services.chat
+        self._screening = services.screening
 
     def open(self, run_id: str, shown: str | None) -> list[Any]:
         """The tab is opened: the model chosen last, else the newest."""
@@ -133,6 +135,7 @@ class Handlers:
         self,
         run_id: str | None,
         prompt: str,
+        told: str,
         turns: dict[str, Turns],
         length: float,
         temperature: float,
@@ -143,6 +146,10 @@ class Handlers:
             raise EvaluationError(
                 "There is no trained model yet.", hint="Start a run in Train and let it end."
             )
+        warning = phi_warning(self._screening, prompt, told)
+        if warning:
+            yield [*[gr.skip()] * 4, warning, prompt]
+            return
         asked = {"role": "user", "content": prompt}
         base, tuned = [*turns["base"], asked], [*turns["tuned"], asked]
         settings = GenerationSettings(
@@ -150,7 +157,7 @@ class Handlers:
         )
         updates = self._chat.stream(run_id, base_turns=base, tuned_turns=tuned, settings=settings)
         for update in updates:
-            yield _shown(update, base, tuned)
+            yield [*_shown(update, base, tuned), ""]
 
     def stopped(self) -> str:
         """The answers were stopped."""

@@ -10,7 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.preparing import LengthReport, PhiExample, TemplateProof
 from medqlora.domain.records import Overlap, PhiFindings
+from medqlora.services.datasets import TermFragments, mean_pieces
+from medqlora.services.screening import COVERS, DOES_NOT_COVER, MEASURED, NO_CERTIFICATE
 from ui import dataset_words, markup, wording
+
+SHOWN_TERMS = 15
 
 
 def columns(names: Sequence[str], samples: Mapping[str, Sequence[str]]) -> str:
@@ -23,7 +27,7 @@ def phi(found: PhiFindings, examples: Sequence[PhiExample]) -> str:
     """What the PHI screen found by kind, each kind's examples behind a click."""
     if not found.num_rows_with_phi:
         sentence = wording.PHI_NOTHING.format(rows=f"{found.num_rows:,}")
-        return markup.notice(sentence, "good") + markup.note(wording.PHI_SCOPE)
+        return markup.notice(sentence, "good") + _scope()
     sentence = wording.PHI_FOUND.format(
         places=f"{sum(found.spans_by_kind.values()):,}", rows=f"{found.num_rows_with_phi:,}"
     )
@@ -31,7 +35,18 @@ def phi(found: PhiFindings, examples: Sequence[PhiExample]) -> str:
         _kind(kind, spans, found.rows_by_kind[kind], [one for one in examples if one.kind == kind])
         for kind, spans in found.spans_by_kind.items()
     )
-    return markup.notice(sentence, "warn") + kinds + markup.note(wording.PHI_SCOPE)
+    return markup.notice(sentence, "warn") + kinds + _scope()
+
+
+def _scope() -> str:
+    missed = "".join(f"<li>{markup.safe(one)}</li>" for one in DOES_NOT_COVER)
+    return (
+        markup.note(f"{NO_CERTIFICATE} {wording.PHI_RESPONSIBLE}")
+        + '<details class="mq-details"><summary>What it looks for, and what it misses</summary>'
+        + markup.note(COVERS)
+        + markup.note(MEASURED)
+        + f'<p class="mq-note">It does not find:</p><ul class="mq-missed">{missed}</ul></details>'
+    )
 
 
 def _kind(kind: str, spans: int, rows: int, examples: Iterable[PhiExample]) -> str:
@@ -97,6 +112,23 @@ def lengths(report: LengthReport) -> str:
     )
 
 
+def terms(found: Sequence[TermFragments]) -> str:
+    """How the tokenizer cuts up medical terms of the entries, those in the most pieces first."""
+    if not found:
+        return ""
+    means = "; ".join(f"{kind} {mean:.1f}" for kind, mean in mean_pieces(found).items())
+    rows = [
+        (one.term, one.kind, " · ".join(one.pieces), f"{len(one.pieces)}", f"{one.count:,}")
+        for one in found[:SHOWN_TERMS]
+    ]
+    headers = ("Term", "Kind", "Its tokens", "Tokens", "Times")
+    return (
+        markup.heading("How medical terms are cut up")
+        + markup.note(wording.TERMS.format(means=means))
+        + markup.table(headers, rows, caption=f"{len(rows)} of {len(found):,} terms found")
+    )
+
+
 def _side(edge: int, report: LengthReport) -> str:
     return "mq-over" if edge > report.max_seq_length else "mq-within"
 
@@ -140,9 +172,7 @@ def record(card: DatasetCard) -> str:
 def screened(card: DatasetCard) -> str:
     """What the PHI screen did to a prepared dataset."""
     tone: markup.Tone = "plain" if card.screening else "warn"
-    return markup.notice(dataset_words.screened(card.screening), tone) + markup.note(
-        wording.PHI_SCOPE
-    )
+    return markup.notice(dataset_words.screened(card.screening), tone) + _scope()
 
 
 def _overlap(one: Overlap) -> str:

@@ -10,6 +10,7 @@ import gradio as gr
 
 from ui import dataset_view, wording
 from ui.dataset_steps import lay_out_steps
+from ui.dataset_tokens import Tokens
 from ui.dataset_work import Handlers
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, opening, tab_name
@@ -21,6 +22,7 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     """Lays the tab out and wires it."""
     with gr.Tab("Dataset", id=tab_name("Dataset"), elem_id=tab_name("Dataset")) as tab:
         work, timer = gr.State({}), gr.Timer(FOLLOW_SECONDS, active=False)
+        count, count_timer = gr.State({}), gr.Timer(FOLLOW_SECONDS, active=False)
         opening("Dataset")
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):
@@ -30,7 +32,8 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                     label="Dataset in use", info=wording.DATASETS_HELP, elem_id="dataset-current"
                 )
                 view = dataset_view.lay_out_view()
-    do = Handlers(shared, steps, view, prepared, work, timer)
+    tokens = Tokens(shared.services.datasets, view, count, count_timer)
+    do = Handlers(shared, steps, view, prepared, work, timer, tokens)
     columns, outputs = steps.columns, do.outputs
     told = [work, shared.settings]
     page.load(guarded(do.open), [shared.dataset_id, shared.settings], outputs, **LIGHT)
@@ -61,4 +64,6 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     )
     prepared.input(guarded(do.choose), [prepared, shared.settings], outputs, **BUSY)
     timer.tick(guarded_tick(do.tick), told, outputs, **LIGHT)
+    counted = [count, shared.settings]
+    count_timer.tick(guarded_tick(tokens.tick), counted, tokens.outputs, **LIGHT)
     view.go_on.click(lambda: gr.Tabs(selected=tab_name("Configure")), None, shared.tabs, **LIGHT)

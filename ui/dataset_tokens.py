@@ -15,26 +15,33 @@ from medqlora.services.datasets import DatasetService
 from ui import dataset_view, markup, wording
 from ui.dataset_view import Updates, View
 
-Work = dict[str, Any]
 Settings = dict[str, Any]
 
 
 class Tokens:
     """The tabs Length and What the model sees.
 
+    It has a state and a timer of its own, so that a late answer never undoes what another job's
+    handler has set.
+
     Args:
         datasets: Counts and keeps what was counted.
         view: Where it is shown.
-        work: The state in which the count that is going on is kept.
+        count: The state with the count that is going on.
         timer: Ticks while it goes on.
     """
 
     def __init__(
-        self, datasets: DatasetService, view: View, work: gr.State, timer: gr.Timer
+        self, datasets: DatasetService, view: View, count: gr.State, timer: gr.Timer
     ) -> None:
-        self._datasets, self._view, self._work, self._timer = datasets, view, work, timer
+        self._datasets, self._view, self._count, self._timer = datasets, view, count, timer
 
-    def shown(self, source_id: str, settings: Settings, work: Work) -> Updates:
+    @property
+    def outputs(self) -> list[Any]:
+        """What `tick` may set."""
+        return [self._count, self._timer, self._view.lengths, self._view.proof]
+
+    def shown(self, source_id: str, settings: Settings) -> Updates:
         """What is known of a draft or dataset; where nothing is, counting starts."""
         known = self._known(source_id, settings)
         if known:
@@ -46,24 +53,24 @@ class Tokens:
             return dataset_view.not_measured(self._view, str(error))
         waiting = wording.COUNTING.format(model=model_name)
         return {
-            self._work: {**work, "counting": counting, "source": source_id},
+            self._count: {"job": counting, "source": source_id},
             self._timer: gr.Timer(active=True),
             **dataset_view.not_measured(self._view, waiting),
         }
 
-    def tick(self, work: Work, settings: Settings) -> Updates:
+    def tick(self, count: dict[str, str], settings: Settings) -> Updates:
         """How the count stands, and what it found once it is over."""
-        if not work.get("counting"):
+        if not count.get("job"):
             return {self._timer: gr.Timer(active=False)}
-        snapshot = self._datasets.imports.snapshot(work["counting"])
+        snapshot = self._datasets.imports.snapshot(count["job"])
         if snapshot.is_live:
             return {self._view.lengths: markup.progress(snapshot.phase, snapshot.progress)}
-        over = {self._work: {**work, "counting": ""}, self._timer: gr.Timer(active=False)}
+        over = {self._count: {}, self._timer: gr.Timer(active=False)}
         try:
-            self._datasets.imports.require_success(work["counting"])
+            self._datasets.imports.require_success(count["job"])
         except MedQLoRAError as error:
             return {**over, **dataset_view.not_measured(self._view, str(error))}
-        return {**over, **self._known(work["source"], settings)}
+        return {**over, **self._known(count["source"], settings)}
 
     def _known(self, source_id: str, settings: Settings) -> Updates:
         length = int(settings.get("max_seq_length") or QLoRAConfig(EMBEDDED_MODEL).max_seq_length)
@@ -71,7 +78,8 @@ class Tokens:
         lengths = self._datasets.lengths(*asked)
         if lengths is None:
             return {}
-        return dataset_view.measured(self._view, lengths, self._datasets.proofs(*asked))
+        terms = self._datasets.terms(source_id, _model(settings))
+        return dataset_view.measured(self._view, lengths, terms, self._datasets.proofs(*asked))
 
 
 def _model(settings: Settings) -> str:

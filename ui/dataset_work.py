@@ -46,6 +46,7 @@ class Handlers:
         prepared: The list of prepared datasets.
         work: The tab's state.
         timer: Ticks while a job is followed.
+        tokens: Length and template proof.
     """
 
     def __init__(
@@ -56,19 +57,20 @@ class Handlers:
         prepared: gr.Dropdown,
         work: gr.State,
         timer: gr.Timer,
+        tokens: Tokens,
     ) -> None:
         self._datasets = shared.services.datasets
         self._imports = shared.services.datasets.imports
         self._dataset_id = shared.dataset_id
         self._steps, self._view, self._prepared = steps, view, prepared
-        self._work, self._timer = work, timer
-        self._tokens = Tokens(self._datasets, view, work, timer)
+        self._work, self._timer, self._tokens = work, timer, tokens
 
     @property
     def outputs(self) -> list[Any]:
         """What any handler may set."""
         mine = [self._dataset_id, self._prepared, self._work, self._timer]
-        return [*mine, *self._steps.outputs, *self._view.outputs]
+        shown = [*self._tokens.outputs[:2], *self._steps.outputs, *self._view.outputs]
+        return [*mine, *shown]
 
     def open(self, dataset_id: str, settings: dict[str, Any]) -> Updates:
         """A page load: the dataset chosen before, else the newest."""
@@ -89,7 +91,7 @@ class Handlers:
         shown = work.get("draft") or dataset_id
         if work.get("job") or not shown:
             return {self._prepared: self._options(dataset_id)}
-        tokens = self._tokens.shown(shown, settings, work)
+        tokens = self._tokens.shown(shown, settings)
         return {self._prepared: self._options(dataset_id), **tokens}
 
     def use_sample(self) -> Updates:
@@ -172,7 +174,7 @@ class Handlers:
                 bar = markup.progress(snapshot.phase, snapshot.progress)
                 return {self._steps.progress: bar}
             return self._ended(work, settings)
-        return self._tokens.tick(work, settings)
+        return {self._timer: gr.Timer(active=False)}
 
     def _following(self, work: Work) -> Updates:
         return {
@@ -214,18 +216,19 @@ class Handlers:
         except MedQLoRAError as error:
             notice = markup.notice(str(error), "bad")
             draft_id = work.get("draft", "")
+            # What a refused choice was about stays in sight.
+            kept = {self._view.notice: notice} if draft_id else None
             return {
                 **over,
                 self._work: {"draft": draft_id},
-                **dataset_view.nothing(self._view, notice),
+                **(kept or dataset_view.nothing(self._view, notice)),
                 **self._buttons(is_ready=bool(draft_id)),
             }
 
     def _draft(self, draft: Draft, settings: dict[str, Any]) -> Updates:
         titles = {name: step.title for name, step in CLEANING_STEPS.items()}
-        work = {"draft": draft.draft_id}
         return {
-            self._work: work,
+            self._work: {"draft": draft.draft_id},
             **dataset_view.of_draft(
                 self._view,
                 draft,
@@ -238,21 +241,20 @@ class Handlers:
             **dataset_choices.shown_for_draft(self._steps.decisions, draft, titles),
             **self._buttons(is_ready=draft.validation.is_valid),
             **self._drafts(),
-            **self._tokens.shown(draft.draft_id, settings, work),
+            **self._tokens.shown(draft.draft_id, settings),
         }
 
     def _card(self, card: DatasetCard, settings: dict[str, Any], *, draft_id: str = "") -> Updates:
         limit = dataset_view.PREVIEW_ROWS
         entries = self._datasets.entries(card.dataset_id, "train", limit=limit)
-        work = {"draft": draft_id}
         return {
-            self._work: work,
+            self._work: {"draft": draft_id},
             self._dataset_id: card.dataset_id,
             self._prepared: self._options(card.dataset_id),
             **dataset_view.of_card(self._view, card, entries),
             self._steps.prepare: gr.Button(variant="secondary", interactive=bool(draft_id)),
             self._steps.sample: gr.Button(variant="secondary", interactive=True),
-            **self._tokens.shown(card.dataset_id, settings, work),
+            **self._tokens.shown(card.dataset_id, settings),
         }
 
     def _cleaning(self, draft: Draft) -> str:

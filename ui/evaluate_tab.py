@@ -17,7 +17,7 @@ from medqlora.errors import EvaluationError
 from medqlora.services import Services
 from ui import markup, present, wording
 from ui.guard import guarded, guarded_tick
-from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, tab_name
+from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, phi_warning, tab_name
 
 HELD_OUT, OWN = "Held-out entries", "My own questions"
 
@@ -26,7 +26,7 @@ def build(shared: Shared, timer: gr.Timer) -> None:
     """Lays the tab out and wires it."""
     handlers = Handlers(shared.services)
     with gr.Tab("Evaluate", id=tab_name("Evaluate"), elem_id=tab_name("Evaluate")) as tab:
-        seen = gr.State([0, 0])
+        seen, told = gr.State([0, 0]), gr.State("")
         opening("Evaluate")
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):
@@ -79,7 +79,8 @@ def build(shared: Shared, timer: gr.Timer) -> None:
         [limit, queries],
         **LIGHT,
     )
-    start.click(guarded(handlers.start), [run, source, queries, limit, length], live, **BUSY)
+    asked = [run, source, queries, told, limit, length]
+    start.click(guarded(handlers.start), asked, [told, *live], **BUSY)
     stop.click(guarded(handlers.stop), shown, [progress, stop], **LIGHT)
     shown.input(guarded(handlers.show), shown, live, **LIGHT)
     timer.tick(guarded_tick(handlers.tick), [shown, seen], live, **LIGHT)
@@ -96,6 +97,7 @@ class Handlers:
         self._training = services.training
         self._evaluation = services.evaluation
         self._guidance = services.guidance
+        self._screening = services.screening
 
     def open(self, run_id: str, shown: str | None) -> list[Any]:
         """The tab is opened: the evaluation that is going on, else the last one shown."""
@@ -111,20 +113,23 @@ class Handlers:
         return [run, *live]
 
     def start(
-        self, run_id: str | None, source: str, queries: str, limit: float, length: float
+        self, run_id: str | None, source: str, queries: str, told: str, limit: float, length: float
     ) -> list[Any]:
-        """Starts an evaluation."""
+        """Starts an evaluation; what the PHI screen finds in own questions is told first."""
         if not run_id:
             raise EvaluationError(
                 "There is no trained model yet.", hint="Start a run in Train and let it end."
             )
+        warning = phi_warning(self._screening, queries, told) if source == OWN else ""
+        if warning:
+            return [queries, gr.skip(), warning, *[gr.skip()] * 7]
         evaluation_id = self._evaluation.start(
             run_id,
             queries=queries.splitlines() if source == OWN else None,
             limit=int(limit),
             max_new_tokens=int(length),
         )
-        return self._live(evaluation_id)
+        return ["", *self._live(evaluation_id)]
 
     def stop(self, evaluation_id: str) -> list[Any]:
         """Asks the evaluation to stop; the answers so far are kept."""

@@ -21,13 +21,12 @@ from medqlora.services import Services, claim_workspace
 from ui import theme, wording
 from ui.layout import build_page
 
-MAX_UPLOAD = "200mb"
 USER = "owner"
 PASSWORD_BYTES = 24
 SESSIONS_KEPT = 100
 
 
-def serve(*, host: str, port: int, workspace: Path, share: bool) -> None:
+def serve(*, host: str, port: int, workspace: Path, share: bool, max_upload_mb: int) -> None:
     """Serves the page until SIGINT or SIGTERM.
 
     Args:
@@ -35,6 +34,7 @@ def serve(*, host: str, port: int, workspace: Path, share: bool) -> None:
         port: Port to listen on.
         workspace: Folder of runs, adapters and prepared data.
         share: Whether to also make a public link through Gradio's servers.
+        max_upload_mb: Largest file that is taken, in megabytes.
 
     Raises:
         MedQLoRAError: The workspace or the port cannot be used.
@@ -45,15 +45,15 @@ def serve(*, host: str, port: int, workspace: Path, share: bool) -> None:
     private = Path(tempfile.mkdtemp(prefix="medqlora-page-"))
     try:
         services.attach()
-        _serve(services, private, host=host, port=port, share=share)
+        _keep_private(private)
+        _serve(services, host=host, port=port, share=share, max_upload_mb=max_upload_mb)
     finally:
         services.close()
         os.close(claim)
         shutil.rmtree(private, ignore_errors=True)
 
 
-def _serve(services: Services, private: Path, *, host: str, port: int, share: bool) -> None:
-    _keep_private(private)
+def _serve(services: Services, *, host: str, port: int, share: bool, max_upload_mb: int) -> None:
     page = build_page(services)
     # Every handler goes through the queue: the direct way in would pass its limits by.
     page.queue(api_open=False)
@@ -77,7 +77,7 @@ def _serve(services: Services, private: Path, *, host: str, port: int, share: bo
             ssr_mode=False,
             pwa=False,
             mcp_server=False,
-            max_file_size=MAX_UPLOAD,
+            max_file_size=f"{max_upload_mb}mb",
             state_session_capacity=SESSIONS_KEPT,
             allowed_paths=[str(theme.plotly_file())],
             blocked_paths=[str(services.workspace.root)],

@@ -14,7 +14,8 @@ import gradio as gr
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.services import Services
 from medqlora.services.guidance import GuidanceService
-from ui import markup, present, wording
+from medqlora.services.screening import ScreeningService
+from ui import dataset_words, markup, present, wording
 
 LIGHT: Final[dict[str, Any]] = {
     "api_visibility": "private",
@@ -74,3 +75,18 @@ def messages_html(guidance: GuidanceService, snapshot: RunSnapshot) -> str:
     if not snapshot.messages:
         return advice or markup.note(wording.NO_MESSAGES)
     return advice + markup.sentences(present.messages(snapshot.messages))
+
+
+def phi_warning(screening: ScreeningService, text: str, told: str) -> str:
+    """What to say before a text goes to a model; empty when nothing is, or when it was said before.
+
+    Args:
+        screening: The PHI screen.
+        text: What somebody typed.
+        told: The text that they were warned about last.
+    """
+    kinds = {} if text == told else screening.kinds(text)
+    if not kinds:
+        return ""
+    found = ", ".join(f"{dataset_words.PHI_KINDS[kind].lower()} ({n})" for kind, n in kinds.items())
+    return markup.notice(wording.PHI_TYPED.format(found=found), "warn")

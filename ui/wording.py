@@ -76,10 +76,7 @@ PHI_TO_DECIDE: Final = (
 )
 PHI_NOTHING: Final = "The PHI screen found nothing in {rows} entries."
 PHI_FOUND: Final = "The PHI screen found {places} places in {rows} entries."
-PHI_SCOPE: Final = (
-    "The PHI screen works by rules and lists of names, and mostly for English. It misses some "
-    "things and takes others for PHI that are not. It certifies nothing; you stay responsible."
-)
+PHI_RESPONSIBLE: Final = "You stay responsible for your data."
 UNSCREENED: Final = (
     "This dataset was never seen by the PHI screen, so it cannot be trained on. Upload its file "
     "again and prepare it."
@@ -109,6 +106,10 @@ LENGTHS_CUT: Final = (
 LENGTHS_LEGEND: Final = (
     "Each bar counts the entries of that length; red ones are longer than the longest entry that "
     "is set in Configure."
+)
+TERMS: Final = (
+    "Tokens of a term on average: {means}. A term in many tokens costs length, and a small model "
+    "learns it more slowly; nothing has to be done about it."
 )
 PROOF_LEGEND: Final = (
     "Entries exactly as the model sees them. Coloured tokens are learned, grey ones only read, "
@@ -171,6 +172,10 @@ NO_POINTS: Final = "Nothing measured yet"
 NO_MESSAGES: Final = "Nothing to report."
 
 # Evaluate and Compare
+PHI_TYPED: Final = (
+    "Nothing was sent yet: the PHI screen takes this for {found}. Take it out, or press the button "
+    "once more to send it as it is."
+)
 NO_FINISHED_RUN: Final = "There is no trained model yet. Start a run in Train and let it end."
 NO_EVALUATION: Final = "No results yet. Choose a trained model and press Start."
 QUERIES_HELP: Final = "One question a line."

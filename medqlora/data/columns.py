@@ -113,9 +113,10 @@ def mapping_from_json(values: Any) -> ColumnMapping:
         and isinstance(fields["response"], str)
         and isinstance(fields["context"], str | None)
         and _are_names(fields["options"])
-        and fields["answer_by"] in _ANSWER_BY
+        and str(fields["answer_by"]) in _ANSWER_BY
         and isinstance(fields["reason"], str)
         and isinstance(fields["confidence"], int | float)
+        and 0 <= fields["confidence"] <= 1
     )
     if not is_mapping:
         raise DataError("This is not a mapping of columns.", hint=_SAVED_SO)

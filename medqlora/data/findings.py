@@ -23,45 +23,22 @@ MOJIBAKE = re.compile("[\u00c2\u00c3][\u0080-\u00bf]|\u00e2\u20ac|\ufffd")
 TEMPLATE = re.compile(
     r"<\|[a-z_]{2,20}\|>|\[/?INST\]|<</?SYS>>|</?s>|^### (?:Instruction|Response):", re.M
 )
-FORMULA = re.compile(r"^\s*[=+@-][A-Z]{2,20}\(", re.M)
+FORMULA = re.compile(r"^[=+@-][A-Z]{2,20}\(", re.M)
 
-ADVERT_MARKS = (
-    "healthcaremagic",
-    "healthcare magic",
-    "chat doctor",
-    "chatdoctor",
-    "online -->",
-    "online-->",
-    "click here",
-    "subscribe",
-    "newsletter",
-    "follow us",
-    "all rights reserved",
-    "visit our ",
-    "visit us ",
-    "contact us",
-    "call us",
-    "buy now",
-    "order now",
-    "book now",
-    "promo code",
-    "free shipping",
-    "limited time offer",
-    "as an ai ",
-    "\u516c\u4f17\u53f7",
-    "\u52a0\u5fae\u4fe1",
-    "\u626b\u7801",
+_ADVERT_MARKS = (
+    *("magic", "chat doctor", "chatdoctor", "-->", "click here", "subscribe to", "follow us"),
+    *("rights reserved", "visit our", "contact us", "call us", "buy now", "as an ai "),
 )
+_ADVERT_MARKS_ZH = ("\u516c\u4f17\u53f7", "\u52a0\u5fae\u4fe1", "\u626b\u7801")
 ADVERT = re.compile(
     r"health\s?care\s?magic|\bchat\s?doctor\b|\bonline\s?-->|\bclick here\b"
-    r"|\bsubscribe to (?:our|my|this)\b|\bour newsletter\b|\bfollow us (?:on|at)\b"
-    r"|\ball rights reserved\b|\bvisit (?:our (?:web)?(?:site|page|clinic)|us (?:at|on|online))\b"
-    r"|\b(?:contact|call) us (?:today|now|at|on|for)\b|\b(?:buy|order|book) now\b"
-    r"|\bpromo code\b|\bfree shipping\b|\blimited time offer\b"
-    r"|\bas an ai (?:language )?(?:model|assistant)\b"
+    r"|\bsubscribe to (?:our|my|this)\b|\bfollow us (?:on|at)\b|\ball rights reserved\b"
+    r"|\bvisit our (?:web)?(?:site|page|clinic)\b|\b(?:contact|call) us (?:today|now|at|on|for)\b"
+    r"|\bbuy now\b|\bas an ai (?:language )?(?:model|assistant)\b"
     "|\u5173\u6ce8.{0,12}\u516c\u4f17\u53f7|\u52a0\u5fae\u4fe1|\u626b\u7801\u5173\u6ce8",
     re.IGNORECASE,
 )
+_FORMULA_STARTS = "=+@-"
 # Scripts that are written without spaces: there, one run of letters is not one word.
 _WITHOUT_SPACES = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 
@@ -85,7 +62,15 @@ def _holds(pattern: re.Pattern[str], *marks: str) -> Callable[[str, str], bool]:
 
 def _holds_advert(text: str, _: str) -> bool:
     lower = text.lower()
-    return any(mark in lower for mark in ADVERT_MARKS) and bool(ADVERT.search(text))
+    is_likely = any(mark in lower for mark in _ADVERT_MARKS) or (
+        not text.isascii() and any(mark in text for mark in _ADVERT_MARKS_ZH)
+    )
+    return is_likely and bool(ADVERT.search(text))
+
+
+def _holds_formula(text: str, _: str) -> bool:
+    starts = text[:1] in _FORMULA_STARTS or any(f"\n{one}" in text for one in _FORMULA_STARTS)
+    return starts and bool(FORMULA.search(text))
 
 
 def _is_one_word(_: str, response: str) -> bool:
@@ -124,7 +109,7 @@ ROW_FINDINGS: Mapping[str, RowFinding] = {
     "formula": RowFinding(
         "warning",
         "Text that looks like a spreadsheet formula, kept as text and never computed",
-        _holds(FORMULA, "("),
+        _holds_formula,
     ),
 }
 """Findings that one row shows by itself, by code."""

@@ -25,6 +25,7 @@ _BY_PAIR = 0.6
 _BY_PART_OF_NAME = 0.5
 _BY_VALUES = 0.4
 _ROWS = 200
+_SAMPLE_ROWS = 40
 _MIN_QUESTIONS = 0.5
 _MIN_ANSWER_WORDS = 2.0
 _QUESTION_MARKS = ("?", "\uff1f", "\u061f")
@@ -51,7 +52,7 @@ def samples_of(columns: Sequence[str], rows: Sequence[Row]) -> dict[str, tuple[s
     samples: dict[str, tuple[str, ...]] = {}
     for column in columns:
         found: dict[str, None] = {}
-        for row in rows:
+        for row in rows[:_SAMPLE_ROWS]:
             value = value_at(row.values, column) if row.values is not None else None
             if value is not None and (text := _shown(value)):
                 found[text] = None

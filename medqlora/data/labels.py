@@ -76,7 +76,7 @@ class LabelCounts:
                 self._count(f'the column "{name}"', str(value))
         if option:
             self._count(_OPTIONS, option)
-        else:
+        elif _ANSWERS not in self._too_many:
             self._count(_ANSWERS, entry.answer.strip().casefold())
 
     def imbalances(self) -> Iterator[Imbalance]:

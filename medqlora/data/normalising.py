@@ -15,6 +15,7 @@ from array import array
 PLACEHOLDERS = frozenset(
     ("", "nan", "null", "none", "n/a", "na", "-", "--", "?", "undefined", "#n/a")
 )
+_LONGEST = max(map(len, PLACEHOLDERS))
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\ufeff]")
 
 
@@ -29,7 +30,8 @@ def normalised(text: str) -> str:
 
 def is_placeholder(text: str) -> bool:
     """Whether a text says that there is none: blank, "n/a", "null" and their like."""
-    return text.strip().casefold() in PLACEHOLDERS
+    stripped = text.strip()
+    return len(stripped) <= _LONGEST and stripped.casefold() in PLACEHOLDERS
 
 
 def fingerprint(*texts: str) -> int:
@@ -67,6 +69,11 @@ class Fingerprints:
         if 3 * self._size > 2 * len(slots):
             self._grow()
         return True
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the table takes."""
+        return len(self._slots) * self._slots.itemsize
 
     def _grow(self) -> None:
         full = self._slots

@@ -28,7 +28,7 @@ PhiKind = Literal[
     "ip",
     "unique_id",
 ]
-"""The kinds of Safe Harbor that text can hold (45 CFR 164.514(b)(2)); pictures and voices are none."""
+"""The kinds of Safe Harbor that text can hold (45 CFR 164.514(b)(2)); pictures are not."""
 
 PhiAction = Literal["mask", "surrogate", "drop", "keep"]
 

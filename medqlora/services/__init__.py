@@ -18,6 +18,7 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
 
@@ -33,6 +34,7 @@ class Services:
         evaluation: Evaluations.
         chat: Compare.
         guidance: What to do after an error, and how long the session lasts.
+        screening: The PHI screen for what people type.
     """
 
     workspace: Workspace
@@ -42,6 +44,7 @@ class Services:
     evaluation: EvaluationService
     chat: ChatService
     guidance: GuidanceService
+    screening: ScreeningService
 
     @classmethod
     def open(cls, root: Path) -> Services:
@@ -54,7 +57,8 @@ class Services:
         datasets = DatasetService(workspace)
         training = TrainingService(workspace, datasets)
         chat = ChatService(workspace, training)
-        evaluation = EvaluationService(workspace, training)
+        screening = ScreeningService()
+        evaluation = EvaluationService(workspace, training, screening)
         training.make_room = evaluation.make_room = chat.close_if_idle
         return cls(
             workspace=workspace,
@@ -64,6 +68,7 @@ class Services:
             evaluation=evaluation,
             chat=chat,
             guidance=GuidanceService(),
+            screening=screening,
         )
 
     def attach(self) -> None:

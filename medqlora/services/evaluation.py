@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from medqlora.persistence.workspace import Workspace
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
 from medqlora.services.jobs import JobService
+from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
 MAX_QUERIES = 200
@@ -52,11 +53,15 @@ class EvaluationService(JobService):
     Args:
         workspace: The workspace.
         training: The runs whose adapters are asked.
+        screening: The PHI screen for what is exported.
     """
 
-    def __init__(self, workspace: Workspace, training: TrainingService) -> None:
+    def __init__(
+        self, workspace: Workspace, training: TrainingService, screening: ScreeningService
+    ) -> None:
         super().__init__(workspace, workspace.evaluations)
         self._training = training
+        self._screening = screening
 
     def start(
         self,
@@ -124,10 +129,27 @@ class EvaluationService(JobService):
         return summarise(self.items(evaluation_id))
 
     def write_csv(self, evaluation_id: str, folder: Path) -> Path:
-        """Writes the answers so far as a spreadsheet into `folder` and returns the file."""
+        """Writes the answers so far as a spreadsheet into `folder` and returns the file.
+
+        Questions that somebody typed, and what was answered to them, leave with what the PHI screen
+        finds masked; entries of a dataset went through the screen before.
+        """
         path = folder / f"{self.directory(evaluation_id).run_id}.csv"
-        write_csv(path, self.items(evaluation_id))
+        write_csv(path, [self._exported(one) for one in self.items(evaluation_id)])
         return path
+
+    def _exported(self, item: ItemResult) -> ItemResult:
+        if item.reference is not None:
+            return item
+        base, finetuned = (
+            replace(
+                one,
+                query=self._screening.masked(one.query),
+                response=self._screening.masked(one.response),
+            )
+            for one in (item.base, item.finetuned)
+        )
+        return replace(item, base=base, finetuned=finetuned)
 
     def evaluations(self) -> tuple[EvaluationOverview, ...]:
         """All evaluations, newest first."""

@@ -30,7 +30,6 @@ from medqlora.errors import (
     DataError,
     GpuBusyError,
     MappingNeededError,
-    MedQLoRAError,
     PersistenceError,
 )
 from medqlora.persistence.workspace import Workspace, slug
@@ -167,8 +166,8 @@ class ImportService(JobService):
         if isinstance(snapshot.outcome, RunSucceeded):
             return
         question = self.directory(job_id).column_question
-        if question.exists():
-            raise _mapping_needed(snapshot, read_record(ColumnQuestion, question))
+        if isinstance(snapshot.outcome, RunFailed) and question.exists():
+            raise _mapping_needed(snapshot.outcome, read_record(ColumnQuestion, question))
         raise failure_of(snapshot)
 
     def draft(self, draft_id: str) -> Draft:
@@ -278,13 +277,10 @@ class ImportService(JobService):
         return self._begin(job_id, lambda: RunDirectory.create(self._folder / job_id, spec))
 
 
-def _mapping_needed(snapshot: RunSnapshot, question: ColumnQuestion) -> MedQLoRAError:
-    outcome = snapshot.outcome
-    if not isinstance(outcome, RunFailed):
-        return failure_of(snapshot)
+def _mapping_needed(failed: RunFailed, question: ColumnQuestion) -> MappingNeededError:
     return MappingNeededError(
-        outcome.message,
-        hint=outcome.hint,
+        failed.message,
+        hint=failed.hint,
         columns=question.columns,
         candidates=question.candidates,
         samples=question.samples,

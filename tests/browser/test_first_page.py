@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.viewer import TABS, Viewer
+from tests.browser.viewer import PAGE_MS, TABS, Viewer
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_the_sample_is_one_press(viewer):
     viewer.use_sample()
     viewer.see("dataset-notice", "held out")
     viewer.see("dataset-table", "angina")
-    viewer.page.get_by_role("tab", name="As a chat").click()
+    viewer.page.get_by_role("tab", name="Chat", exact=True).click()
     viewer.see("dataset-chat", "angina")
 
 
@@ -81,7 +81,7 @@ def test_a_prepared_dataset_and_the_open_tab_survive_a_refresh(viewer):
 def test_a_file_that_is_not_data_gets_one_plain_sentence(viewer, tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
     viewer.upload(tmp_path / name)
-    expect(viewer.page.locator("#dataset-notice .mq-bad")).to_be_visible()
+    expect(viewer.page.locator("#dataset-notice .mq-bad")).to_be_visible(timeout=PAGE_MS)
     said = viewer.text("dataset-notice")
     assert len(said) > 20
     assert "Traceback" not in said
@@ -100,6 +100,8 @@ def test_a_file_of_ones_own_is_shown_then_prepared(viewer, tmp_path):
 def test_columns_that_say_nothing_are_asked_for(viewer, tmp_path):
     viewer.upload(write_csv(tmp_path / "mystery.csv", "alpha,beta,gamma"))
     viewer.see("dataset-notice", "Choose them under Columns")
+    viewer.see("dataset-facts", "What is condition 0?")
+    clear(viewer, "dataset-prompt")
     choose(viewer, "dataset-prompt", "alpha: What is condition 0?")
     choose(viewer, "dataset-response", "beta: It is number 0")
     viewer.page.click("#dataset-read-again")
@@ -108,6 +110,55 @@ def test_columns_that_say_nothing_are_asked_for(viewer, tmp_path):
     viewer.see("dataset-notice", "mystery.csv is ready")
     viewer.page.get_by_role("tab", name="Findings").click()
     viewer.see("dataset-findings", "You chose these columns")
+
+
+def test_what_may_tell_who_a_patient_is_is_shown_masked_and_recorded(viewer, tmp_path):
+    rows = [
+        {
+            "question": f"What does lab value {n} mean?",
+            "answer": f"It is normal. Told to John Smith on 03/{n + 1:02d}/2023.",
+        }
+        for n in range(12)
+    ]
+    path = tmp_path / "notes.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    viewer.upload(path)
+    viewer.see("dataset-notice", "The PHI screen found something")
+    viewer.page.get_by_role("tab", name="PHI screen").click()
+    viewer.see("dataset-phi", "Names: 12 in 12 entries")
+    viewer.page.click("#dataset-phi summary >> nth=0")
+    expect(viewer.page.locator("#dataset-phi mark").first).to_have_text("John Smith")
+    viewer.page.get_by_label("Keep everything as it is").check()
+    viewer.page.click("#dataset-prepare:not([disabled])")
+    viewer.see("dataset-notice", "keep patient data")
+    viewer.page.get_by_label("Mask: replace each finding").check()
+    viewer.page.click("#dataset-prepare:not([disabled])")
+    viewer.see("dataset-notice", "notes.jsonl is ready")
+    viewer.page.get_by_role("tab", name="Table").click()
+    viewer.see("dataset-table", "Told to [NAME] on [DATE]")
+    viewer.page.get_by_role("tab", name="Record").click()
+    viewer.see("dataset-record", "Findings were masked by their kind")
+    viewer.page.get_by_role("tab", name="What the model sees").click()
+    viewer.see("dataset-proof", "tokens are learned")
+
+
+def test_reading_a_file_can_be_cancelled(viewer, tmp_path):
+    rows = ({"question": f"What is {n}?", "answer": f"It is {n}. " * 20} for n in range(60_000))
+    path = tmp_path / "large.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    viewer.upload(path)
+    viewer.see("dataset-progress", "Reading")
+    viewer.page.click("#dataset-cancel")
+    viewer.see("dataset-notice", "stopped before it was done")
+    expect(viewer.page.locator("#dataset-cancel")).to_be_hidden()
+    expect(viewer.page.locator("#dataset-prepare")).to_be_disabled()
+
+
+def clear(viewer: Viewer, elem_id: str) -> None:
+    """Takes away what a list of several was filled with."""
+    taken = viewer.page.locator(f"#{elem_id} .token-remove")
+    while taken.count():
+        taken.first.click()
 
 
 def choose(viewer: Viewer, elem_id: str, option: str) -> None:
@@ -123,7 +174,7 @@ def test_text_of_a_row_is_shown_and_never_run(viewer, tmp_path):
     path.write_text("\n".join(map(json.dumps, rows)))
     viewer.upload(path)
     viewer.see("dataset-table", "onerror")
-    viewer.page.get_by_role("tab", name="As a chat").click()
+    viewer.page.get_by_role("tab", name="Chat", exact=True).click()
     viewer.page.wait_for_timeout(1000)
     assert viewer.page.evaluate("window.PWN") is None
     assert "${window.PWN=1}" in viewer.page.text_content("#dataset-table")
@@ -161,6 +212,7 @@ def test_settings_reach_the_train_tab(viewer):
 def test_a_refusal_comes_up_as_one_sentence_with_the_way_out(viewer, tmp_path):
     viewer.upload(write_csv(tmp_path / "mystery.csv", "alpha,beta,gamma"))
     viewer.see("dataset-notice", "Choose them under Columns")
+    clear(viewer, "dataset-prompt")
     viewer.page.click("#dataset-read-again")
     toast = viewer.page.locator(".toast-body")
     expect(toast).to_contain_text("A question column and an answer column are needed.")

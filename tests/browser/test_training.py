@@ -172,6 +172,13 @@ def test_one_question_gets_two_different_answers(viewer):
     assert base != tuned.replace("After", "Before")
     viewer.page.click("#compare-clear")
     expect(viewer.page.locator("#compare-base")).not_to_contain_text("sepsis")
+
+    viewer.page.fill("#compare-prompt textarea", "John Smith, MRN 4839201, has a fever. Why?")
+    viewer.page.click("#compare-send")
+    viewer.see("compare-status", "Nothing was sent yet")
+    expect(viewer.page.locator("#compare-base")).not_to_contain_text("fever")
+    viewer.page.click("#compare-send")  # the same again: they mean it
+    viewer.see("compare-status", "tokens", within_ms=JOB_MS)
     assert viewer.troubles == []
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medqlora.data.normalising import normalised
-from medqlora.data.splitting import split_entries, stem_of
+from medqlora.data.splitting import SplitPlan, SplitPlanner, split_entries, stem_of
 from medqlora.domain.dataset import MedicalDataEntry
+from medqlora.domain.preparing import ANSWER_LABEL
 from medqlora.errors import ConfigError, DataError
 
 
@@ -81,3 +85,73 @@ def test_too_little_to_split_is_refused_with_its_number() -> None:
         split_entries(entries(1), eval_share=0.1, seed=1)
     with pytest.raises(DataError, match="All 6 rows ask the same question"):
         split_entries(entries(1, repeats=6), eval_share=0.1, seed=1)
+
+
+def labelled(count: int, *, patients: int = 0) -> list[MedicalDataEntry]:
+    return [
+        MedicalDataEntry(
+            f"What is case {i}?",
+            "Yes." if i % 4 else "No.",
+            metadata={"patient_id": f"P{i % patients}"} if patients else {},
+        )
+        for i in range(count)
+    ]
+
+
+def planned(rows: list[MedicalDataEntry], **options: Any) -> SplitPlan:
+    planner = SplitPlanner(**{"eval_share": 0.2, "seed": 3, **options})
+    for row in rows:
+        planner.add(row)
+    return planner.plan()
+
+
+def test_both_sides_get_labels_alike() -> None:
+    for seed in range(5):
+        plan = planned(labelled(200), label=ANSWER_LABEL, seed=seed)
+        assert plan.record.eval_labels == {"yes": 30, "no": 10}
+        assert plan.record.train_labels == {"yes": 120, "no": 40}
+
+
+def test_rows_of_a_patient_stay_on_one_side_and_so_do_those_of_a_question() -> None:
+    rows = labelled(120, patients=30)
+    rows += [MedicalDataEntry(rows[0].question, "Maybe.", metadata={"patient_id": "P29"})]
+    plan = planned(rows, group="patient_id", label=ANSWER_LABEL)
+    sides: tuple[set[Any], set[Any]] = (set(), set())
+    for row, side in zip(rows, plan.held_out, strict=True):
+        sides[side].update({row.metadata["patient_id"], row.question})
+    assert not sides[0] & sides[1]
+    assert plan.record.num_groups == 29  # one question ties two patients together
+    assert 12 <= sum(plan.held_out) <= 24
+
+
+def test_rows_without_a_patient_are_not_one_patient() -> None:
+    rows = [
+        MedicalDataEntry(f"What is {i}?", "This.", metadata={"patient_id": ""}) for i in range(50)
+    ]
+    assert planned(rows, group="patient_id").record.num_groups == 50
+
+
+def test_a_column_that_ties_all_rows_together_is_refused() -> None:
+    rows = [
+        MedicalDataEntry(f"What is {i}?", "This.", metadata={"hospital": "A"}) for i in range(9)
+    ]
+    with pytest.raises(DataError, match="value of hospital") as refused:
+        planned(rows, group="hospital")
+    assert "another column" in refused.value.hint
+
+
+@given(st.lists(st.integers(0, 12), min_size=2, max_size=60), st.integers(0, 50))
+def test_no_question_is_ever_on_both_sides(numbers: list[int], seed: int) -> None:
+    rows = [
+        MedicalDataEntry(f"What is {n}?", f"A{n % 2}", metadata={"patient_id": n % 5})
+        for n in numbers
+    ]
+    try:
+        plan = planned(rows, seed=seed, group="patient_id", label=ANSWER_LABEL)
+    except DataError:
+        return  # all of them hang together
+    sides: tuple[set[str], set[str]] = (set(), set())
+    for row, side in zip(rows, plan.held_out, strict=True):
+        sides[side].update({row.question, str(row.metadata["patient_id"])})
+    assert not sides[0] & sides[1]
+    assert all(sides)

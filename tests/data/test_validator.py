@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from medqlora.data.normalising import Fingerprints
 from medqlora.data.reading import Candidate
 from medqlora.data.validator import MAX_ROWS_NAMED, DataValidator, validate
-from medqlora.domain.dataset import RowCheck
+from medqlora.domain.dataset import MedicalDataEntry, RowCheck
 
 LONG = "An answer of more than three words."
 
@@ -85,3 +86,76 @@ def test_messages_hold_no_text_of_rows() -> None:
     result = validate(candidates(("Does Jane Doe have gout?", "Yes."), ("Jane Doe?", None)))
     assert result.is_valid
     assert "Jane" not in " ".join(issue.message for issue in result.issues)
+
+
+def test_adverts_formulas_and_endless_answers_are_found() -> None:
+    found = issues(
+        ("A?", "Rest and drink. Thanks for using Chat Doctor!"),
+        ("B?", '=HYPERLINK("http://x", "y") and so on'),
+        ("C?", "word " * 20_000),
+        ("D? Subscribe?", "Ask your doctor whether to call us a taxi."),
+    )
+    assert found == {
+        "advert": (1,),
+        "formula": (2,),
+        "over_20k_chars": (3,),
+        "resp_over_100k_chars": (3,),
+    }
+
+
+def test_one_word_is_told_from_scripts_without_spaces() -> None:
+    found = issues(
+        ("A?", "Paracetamol"),
+        ("B?", "\u4f11\u606f\u548c\u591a\u559d\u6c34\u5c31\u884c\u4e86\u5440"),
+    )
+    assert found["resp_one_word"] == (1,)
+
+
+def labelled(labels: list[str], answers: list[str]) -> list[str]:
+    rows = [
+        Candidate(n, f"row {n}", f"Q{n}?", answer, entry=MedicalDataEntry("", answer, None, meta))
+        for n, (meta, answer) in enumerate(
+            zip([{"label": label} for label in labels], answers, strict=True), 1
+        )
+    ]
+    found = [one for one in validate(rows).issues if one.code == "label_imbalance"]
+    return [one.message for one in found]
+
+
+def test_unbalanced_labels_are_found_without_saying_them() -> None:
+    long = [f"An answer of its own, number {n}." for n in range(100)]
+    assert labelled(["yes"] * 50 + ["no"] * 50, long) == []
+    (message,) = labelled(["gouty"] * 95 + ["no"] * 5, long)
+    assert 'the column "label"' in message
+    assert "95% of 100 rows" in message
+    assert "gouty" not in message
+    assert labelled(["one"] * 100, long) == []
+    assert len(labelled(["a", "b"] * 50, ["Yes."] * 90 + ["No."] * 10)) == 1
+    assert "all the same" in labelled(["a", "b"] * 50, ["Yes."] * 100)[0]
+
+
+def test_right_options_that_stand_mostly_in_one_place_are_found() -> None:
+    def rows(letters: str) -> list[Candidate]:
+        entry = MedicalDataEntry("", "")
+        return [
+            Candidate(n, f"row {n}", f"Q{n}?", letter, True, entry, option=letter)
+            for n, letter in enumerate(letters)
+        ]
+
+    assert "label_imbalance" not in {one.code for one in validate(rows("ABCD" * 10)).issues}
+    assert "label_imbalance" in {one.code for one in validate(rows("AAAABC" * 10)).issues}
+
+
+def test_millions_of_rows_can_be_compared_in_little_memory() -> None:
+    seen = Fingerprints()
+    assert all(seen.add(n * 7919) for n in range(200_000))
+    assert not any(seen.add(n * 7919) for n in range(200_000))
+    assert seen.num_bytes < 200_000 * 32
+
+
+def test_findings_about_a_row_are_handed_back() -> None:
+    validator = DataValidator()
+    first, again = candidates(("What?", "A <br> b c d e."), ("What?", "A <br> b c d e."))
+    assert validator.check(first) == RowCheck(True, frozenset(("html",)))
+    repeated = frozenset(("html", "dup_exact", "dup_normalised"))
+    assert validator.check(again) == RowCheck(True, repeated)

@@ -34,11 +34,15 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def runs_on_disk(services: Services, disk: Path) -> Path:
+def runs_on_disk(services: Services, disk: Path) -> Iterator[Path]:
     """The workspace's runs lie on the small disk."""
     services.workspace.runs.rmdir()
     services.workspace.runs.symlink_to(disk)
-    return disk
+    yield disk
+    run_id = services.training.current()
+    if run_id:  # before the disk is taken away
+        services.training.stop(run_id)
+        wait_for_end(services.training, run_id)
 
 
 def append_until_refused(log: EventLogWriter, event: Event) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from medqlora.persistence.workspace import Workspace
 from tests.conftest import SHARED_DATA
+from tests.services.importing import PHONE, file_with_patients
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,9 +52,27 @@ def test_columns_that_cannot_be_told_ask_for_a_mapping(tmp_path: Path) -> None:
     assert code == 2
     assert document["error"]["code"] == "mapping_needed"
     assert document["error"]["columns"] == ["alpha", "beta"]
+    assert "--map prompt=COLUMN" in document["error"]["hint"]
+    assert document["error"]["candidates"][0]["response"] == "beta"
+    assert "finding" not in json.dumps(document)
     code, document, _ = run(tmp_path, "inspect", str(table), "--map", "prompt=alpha,response=beta")
     assert code == 0
     assert document["valid"] >= 3
+
+
+def test_inspect_writes_a_report_and_reuses_a_mapping(tmp_path: Path) -> None:
+    table, report = tmp_path / "table.csv", tmp_path / "report.csv"
+    table.write_text("alpha,beta\nWhat is it?,A usual <br> finding.\n", encoding="utf-8")
+    given = ("inspect", str(table), "--map", "prompt=alpha,response=beta")
+    code, document, _ = run(tmp_path, *given, "--report", str(report))
+    assert code == 0
+    assert "line 2" in report.read_text(encoding="utf-8")
+    saved = tmp_path / "saved.json"
+    saved.write_text(json.dumps(document), encoding="utf-8")
+    code, again, _ = run(tmp_path, "inspect", str(table), "--map-file", str(saved))
+    assert (code, again) == (0, document)
+    code, document, _ = run(tmp_path, *given, "--report", str(tmp_path / "report.doc"))
+    assert (code, document["error"]["code"]) == (2, "config_error")
 
 
 @pytest.mark.parametrize(
@@ -113,6 +132,35 @@ def test_a_run_is_trained_stopped_never_twice_evaluated_and_compared(
     assert code == 0
     assert compared["base_tokens"] > 0
     assert compared["fine_tuned_tokens"] > 0
+
+
+def test_train_asks_what_to_do_with_phi_before_anything_else(
+    tmp_path: Path, tiny_workspace: Workspace
+) -> None:
+    data = str(file_with_patients(tmp_path))
+    workspace = tiny_workspace.root
+    code, document, log = run(workspace, "train", "--data", data)
+    assert code == 2
+    assert document["error"]["code"] == "phi_decision_needed"
+    assert document["error"]["phi"]["phone"] == 4
+    assert "--phi mask" in document["error"]["hint"]
+    assert PHONE not in json.dumps(document) + log
+    keep = ("train", "--data", data, "--phi", "keep")
+    code, document, _ = run(workspace, *keep)
+    assert (code, document["error"]["code"]) == (2, "data_error")
+    assert "typed confirmation" in document["error"]["message"]
+    assert not list(tiny_workspace.datasets.iterdir())
+
+    config = tmp_path / "config.json"
+    config.write_text('{"max_steps": 1, "rank": 4}', encoding="utf-8")
+    code, document, log = run(
+        workspace, "train", "--data", data, "--phi", "mask", "--config", str(config)
+    )
+    assert (code, document["state"]) == (0, "succeeded")
+    run_dir = Path(document["run_dir"])
+    assert PHONE not in (run_dir / "data" / "train.jsonl").read_text(encoding="utf-8")
+    record = json.loads((run_dir / "run.json").read_text(encoding="utf-8"))["dataset"]["screening"]
+    assert (record["action"], record["rows_touched"]) == ("mask", 4)
 
 
 def test_a_folder_that_is_not_a_run_is_named(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ def unpacked_zip(source: Source, folder: Path) -> Iterator[Source]:
 def _is_data(info: zipfile.ZipInfo) -> bool:
     parts = Path(info.filename).parts
     is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in parts if part != "..")
-    return not (info.is_dir() or is_hidden or stat.S_ISLNK(info.external_attr >> 16))
+    is_named = bool(info.filename)  # else asking whether it is a folder fails
+    return is_named and not (info.is_dir() or is_hidden or stat.S_ISLNK(info.external_attr >> 16))
 
 
 def _check(source: Source, members: Sequence[zipfile.ZipInfo]) -> None:

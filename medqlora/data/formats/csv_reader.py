@@ -97,10 +97,12 @@ def _dialect(source: Source, encoding: Encoding, warnings: list[str]) -> _Dialec
 def _cells(source: Source, sample: str, declared: str) -> tuple[_Cells, list[list[str]]]:
     scored = []
     for delimiter in declared or _NAMES:
-        for cells in _quotings(delimiter, sample):
-            rows, num_clean = _sample_rows(sample, cells)
+        quotings = list(_quotings(delimiter, sample))
+        for cells in quotings:
+            rows = _sample_rows(sample, cells)
             if rows and len(rows[0]) > 1:
                 fitting = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
+                num_clean = _num_clean(sample, cells) if len(quotings) > 1 else 0
                 scored.append(((fitting, len(rows[0]), delimiter, num_clean), cells, rows))
     if not scored:
         raise refused(source, "is text, but not a table of two or more columns.", hint=_NOT_A_TABLE)
@@ -116,30 +118,32 @@ def _cells(source: Source, sample: str, declared: str) -> tuple[_Cells, list[lis
 
 def _quotings(delimiter: str, sample: str) -> Iterator[_Cells]:
     """Ways of quoting that this text may use; the first wins a tie."""
-    between = re.escape(delimiter)
-    quotechar = '"'
-    if len(re.findall(rf"^'.*'{between}'.*'\r?$", sample, re.M)) > 0.5 * sample.count("\n"):
+    quotechar, between = '"', re.escape(delimiter)
+    is_quoted = re.compile(rf"^'.*'{between}.*'\r?$", re.M)
+    if "\n'" in sample and len(is_quoted.findall(sample)) > 0.5 * sample.count("\n"):
         quotechar = "'"
     if f"\\{quotechar}" in sample:
         yield _Cells(delimiter, quotechar, escapechar="\\")
     yield _Cells(delimiter, quotechar)
 
 
-def _sample_rows(sample: str, cells: _Cells) -> tuple[list[list[str]], int]:
-    """The first rows, and how many of them are written without a mistake."""
+def _sample_rows(sample: str, cells: _Cells) -> list[list[str]]:
     reader = cells.reader(io.StringIO(sample, newline=""))
     try:
         rows = [row for row in itertools.islice(reader, _SAMPLE_ROWS) if row]
     except csv.Error:
-        return [], 0
-    num_clean = 0
-    with suppress(csv.Error):
-        for _ in itertools.islice(
-            cells.reader(io.StringIO(sample, newline=""), strict=True), _SAMPLE_ROWS
-        ):
-            num_clean += 1
+        return []
     was_cut = len(sample) >= _SAMPLE_CHARS
-    return (rows[:-1] if was_cut and len(rows) > 1 else rows), num_clean
+    return rows[:-1] if was_cut and len(rows) > 1 else rows
+
+
+def _num_clean(sample: str, cells: _Cells) -> int:
+    """How many of the first rows are written without a mistake, if cells are quoted so."""
+    reader = cells.reader(io.StringIO(sample, newline=""), strict=True)
+    clean: list[list[str]] = []
+    with suppress(csv.Error):
+        clean.extend(itertools.islice(reader, _SAMPLE_ROWS))  # keeps those before a mistake
+    return len(clean)
 
 
 def _rows(source: Source, encoding: Encoding, dialect: _Dialect) -> Iterator[Row]:

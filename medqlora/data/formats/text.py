@@ -23,7 +23,8 @@ _BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _MIN_ZEROS = 8
-_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\r\f\x0b") | {127}
+_BROKEN = "medqlora-broken"
+_CONTROL = bytes({*range(32), 127} - {*b"\t\n\r\f\x0b"})
 _SAVE_AS_UTF8 = 'Open it in the program it came from and save it as "UTF-8", then try again.'
 
 
@@ -40,6 +41,15 @@ class Encoding:
     note: str = ""
 
 
+def _mark_broken(error: UnicodeError) -> tuple[str, int]:
+    # Like "surrogateescape", which however gives up on UTF-16 and UTF-32 that are cut off.
+    assert isinstance(error, UnicodeDecodeError)
+    return "\udcff", error.end
+
+
+codecs.register_error(_BROKEN, _mark_broken)
+
+
 def head_of(source: Source) -> bytes:
     """The first bytes of a file, enough to tell what it is."""
     with source.path.open("rb") as file:
@@ -50,7 +60,7 @@ def is_text(head: bytes) -> bool:
     """Whether these first bytes of a file can be text at all."""
     if head.startswith(tuple(bom for bom, _ in _BOMS)) or _utf16_without_bom(head):
         return True
-    return sum(byte in _CONTROL for byte in head) <= max(4, 0.02 * len(head))
+    return len(head) - len(head.translate(None, _CONTROL)) <= max(4, 0.02 * len(head))
 
 
 def quick_encoding(head: bytes) -> str:
@@ -72,8 +82,8 @@ def detect_encoding(source: Source) -> Encoding:
 
 
 def open_text(source: Source, encoding: Encoding) -> TextIO:
-    """The file as text, line ends as they are; a broken byte becomes a lone surrogate."""
-    opened = source.path.open(encoding=encoding.name, errors="surrogateescape", newline="")
+    """The file as text, line ends as they are; what is broken becomes a lone surrogate."""
+    opened = source.path.open(encoding=encoding.name, errors=_BROKEN, newline="")
     return cast(TextIO, opened)
 
 

@@ -89,7 +89,7 @@ def in_processes(
 
 
 def _end_with(parent: int) -> None:
-    """Lets a process of the pool end when its parent was killed; it would wait for work for ever."""
+    """Lets a process of the pool end when its parent was killed: it would wait for ever."""
 
     def watch() -> None:
         while os.getppid() == parent:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from medqlora.data.phi.rule import PhiRule
-from medqlora.domain.phi import PhiKind
+from medqlora.data.phi.rule import PhiRule, matches
+from medqlora.domain.phi import PhiKind, PhiSpan
 
 MONTHS: Mapping[str, int] = {
     name: number
@@ -36,12 +36,30 @@ MONTHS: Mapping[str, int] = {
 """Number of each month's name and short form, in lower case."""
 
 _MONTH = "(?:" + "|".join(sorted(MONTHS, key=len, reverse=True)) + r")\b\.?"
+# Words of their own, or of medicine, when no year follows.
+_AMBIGUOUS = frozenset(
+    [
+        "may",
+        "mai",
+        "mars",
+        "set",
+        "out",
+        "gen",
+        "fev",
+        "mag",
+        "ago",
+        "dic",
+        "lug",
+        "ott",
+        "giu",
+        "mei",
+        "mar",
+        "ene",
+        "dez",
+    ]
+)
 _CLEAR_MONTH = (
-    "(?:"
-    + "|".join(
-        sorted((m for m in MONTHS if m not in ("may", "mars", "set", "out", "gen")), key=len)[::-1]
-    )
-    + r")\b\.?"
+    "(?:" + "|".join(sorted((m for m in MONTHS if m not in _AMBIGUOUS), key=len)[::-1]) + r")\b\.?"
 )
 _DAY = r"(?:0?[1-9]|[12]\d|3[01])"
 _ORDINAL = rf"{_DAY}(?:st|nd|rd|th|er|\.|º)?"
@@ -62,6 +80,7 @@ def _rule(pattern: str, score: float, reason: str, kind: PhiKind = "date") -> Ph
     )
 
 
+_MONTH_OF_YEAR = "a month of a year"
 _NAMED, _SHAPED = "a date with the name of a month", "a date in numbers"
 
 DATE_RULES: tuple[PhiRule, ...] = (
@@ -77,9 +96,9 @@ DATE_RULES: tuple[PhiRule, ...] = (
         _NAMED,
     ),
     _rule(rf"(?<!\w)(?:19|20)\d\d[ -]{_MONTH}[ -]{_DAY}\b", 0.95, _NAMED),
-    _rule(rf"\b{_CLEAR_MONTH},?[ /-]{{0,2}}(?:of )?{_YEAR}\b", 0.7, "a month of a year"),
-    _rule(rf"\b(?:May|Mars)\s{_YEAR}\b", 0.6, "a month of a year"),
-    _rule(rf"\b(?:de |del )?{_CLEAR_MONTH} (?:de|del|di) {_YEAR}\b", 0.7, "a month of a year"),
+    _rule(rf"\b{_CLEAR_MONTH},?[ /-]{{0,2}}(?:of )?{_YEAR}\b", 0.7, _MONTH_OF_YEAR),
+    _rule(rf"\b(?:May|Mars)\s{_YEAR}\b", 0.6, _MONTH_OF_YEAR),
+    _rule(rf"\b(?:de |del )?{_CLEAR_MONTH} (?:de|del|di) {_YEAR}\b", 0.7, _MONTH_OF_YEAR),
     _rule(
         rf"\b{_CLEAR_MONTH}\s{_THE_DAY}(?:\s?(?:-|\u2013|to)\s?{_THE_DAY})?\b(?![\w%/]|[.,:]\d)"
         r"(?!\s?(?:mg|ml|mcg|g|kg|%|mm|cm|patients|years|days|weeks)\b)",
@@ -119,8 +138,8 @@ DATE_RULES: tuple[PhiRule, ...] = (
         0.95,
         _SHAPED,
     ),
-    _rule(rf"{_START}(?:1[89]|20)\d\d-{_MONTH_NUMBER}{_END}(?!\d)", 0.5, "a month of a year"),
-    _rule(rf"{_START}{_MONTH_NUMBER}/(?:19|20)\d\d{_END}", 0.7, "a month of a year"),
+    _rule(rf"{_START}(?:1[89]|20)\d\d-{_MONTH_NUMBER}{_END}(?!\d)", 0.5, _MONTH_OF_YEAR),
+    _rule(rf"{_START}{_MONTH_NUMBER}/(?:19|20)\d\d{_END}", 0.7, _MONTH_OF_YEAR),
     _rule(
         rf"{_DATE_CUE}(?P<phi>{_MONTH_NUMBER}[/-]{_DAY}|{_DAY}/{_MONTH_NUMBER}){_END}"
         r"(?!\s?(?:mg|ml|mmhg|tablets?|of|strength|power|scale|hours?|days?|weeks?|years?|%))",
@@ -128,7 +147,8 @@ DATE_RULES: tuple[PhiRule, ...] = (
         "a day and a month after a word for a date",
     ),
     _rule(
-        rf"\bd\.?o\.?b\.?[:\s]{{0,3}}(?P<phi>[12]\d{{7}}|\d{{6}}|{_DAY}[ ./-]{_MONTH_NUMBER}[ ./-]\d{{2,4}})\b",
+        rf"\bd\.?o\.?b\.?[:\s]{{0,3}}(?P<phi>[12]\d{{7}}|\d{{6}}"
+        rf"|{_DAY}[ ./-]{_MONTH_NUMBER}[ ./-]\d{{2,4}})\b",
         0.9,
         "a date of birth",
     ),
@@ -136,7 +156,8 @@ DATE_RULES: tuple[PhiRule, ...] = (
     _rule(r"(?<!\d)\d{1,2}\s?月\s?\d{1,2}\s?[日号]", 0.9, _SHAPED),
     _rule(
         r"(?<![\w.,/-])(?P<phi>9\d|1[01]\d|12[0-5])(?=[\s-]{0,2}(?:years?[\s-]{0,2}old|yrs?[\s-]?old"
-        r"|y/?o\b|y\.o\.|yr?s?\b|year[\s-]old|岁|歳|jahre alt|jährige[rn]?|ans\b|años|anni\b|anos\b)"
+        r"|y/?o\b|y\.o\.|yr?s?\b|year[\s-]old|岁|歳|jahre alt|jährige[rn]?|ans\b|años|anni\b"
+        r"|anos\b)"
         r"(?!\s*(?:later|ago|after|of follow)))",
         0.9,
         "an age over 89",
@@ -163,3 +184,38 @@ DATE_RULES: tuple[PhiRule, ...] = (
         kind="age",
     ),
 )
+
+_PERIOD_BEFORE = re.compile(
+    r"\b(?:between|from|during|through|in|since)\s[^.;]{0,40}$", re.IGNORECASE
+)
+_COHORT = re.compile(
+    r"\b(?:patients|subjects|cases|participants|women|men|children|infants|adults|individuals|cohort"
+    r"|consecutive|admissions|procedures|deliveries|births|physicians|hospitals|trials|studies|data"
+    r"|articles|records|retrospective|prospective|survey|enrolled|study)\b",
+    re.IGNORECASE,
+)
+_ONE_PERSON = re.compile(
+    r"\b(?:he|she|his|her|him|my|mr|mrs|ms|year-old|y/?o|mrn|pt|i|the patient|a patient)\b",
+    re.IGNORECASE,
+)
+_NEAR = 200
+
+
+def find_dates(text: str) -> list[PhiSpan]:
+    """Dates and ages over 89; the months in which a study took place are none."""
+    return [
+        span
+        for rule in DATE_RULES
+        for span in matches(rule, text)
+        if not (span.reason == _MONTH_OF_YEAR and _is_study_period(text, span))
+    ]
+
+
+def _is_study_period(text: str, span: PhiSpan) -> bool:
+    before = text[max(0, span.start - _NEAR) : span.start]
+    near = before + text[span.end : span.end + _NEAR]
+    return bool(
+        _PERIOD_BEFORE.search(before[-60:])
+        and _COHORT.search(near)
+        and not _ONE_PERSON.search(near)
+    )

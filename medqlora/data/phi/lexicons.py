@@ -22,7 +22,9 @@ class Lexicons:
         given: Given names by rank, 0 the most frequent.
         family: Family names by rank.
         places: Cities by rank, 0 the largest.
-        english: English words that are written small.
+        regions: Countries and states, which are no PHI.
+        english: Common English words that are written small.
+        rarer: The other English words, many of medicine.
         facilities: Short names of hospitals.
         eponyms: Names of diseases and methods, and other capitalised words that are no person.
         eponym_nouns: What follows such a name.
@@ -32,16 +34,13 @@ class Lexicons:
     given: Mapping[str, int]
     family: Mapping[str, int]
     places: Mapping[str, int]
+    regions: frozenset[str]
     english: frozenset[str]
+    rarer: frozenset[str]
     facilities: frozenset[str]
     eponyms: frozenset[str]
     eponym_nouns: frozenset[str]
     acronyms: frozenset[str]
-
-    @property
-    def longest_place(self) -> int:
-        """Words in the longest name of a place that is looked for."""
-        return 4
 
 
 @cache
@@ -51,7 +50,9 @@ def lexicons() -> Lexicons:
         given=_ranks("given.txt"),
         family=_ranks("family.txt"),
         places=_ranks("places.txt"),
+        regions=frozenset(_lines("regions.txt")),
         english=frozenset(_lines("english.txt")),
+        rarer=frozenset(_lines("rarer.txt")),
         facilities=frozenset(_lines("facilities.txt")),
         eponyms=frozenset(_words("eponyms.txt")),
         eponym_nouns=frozenset(_words("eponym_nouns.txt")),

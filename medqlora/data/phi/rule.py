@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from medqlora.domain.phi import PhiKind
+from medqlora.domain.phi import PhiKind, PhiSpan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,3 +26,17 @@ class PhiRule:
     score: float
     reason: str
     min_digits: int = 0
+
+
+def matches(rule: PhiRule, text: str) -> Iterator[PhiSpan]:
+    """The spans that a rule finds in a text."""
+    group = "phi" if "phi" in rule.pattern.groupindex else 0
+    for match in rule.pattern.finditer(text):
+        if sum(map(str.isdecimal, match[group])) >= rule.min_digits:
+            yield PhiSpan(
+                start=match.start(group),
+                end=match.end(group),
+                kind=rule.kind,
+                score=rule.score,
+                reason=rule.reason,
+            )

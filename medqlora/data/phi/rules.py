@@ -1,46 +1,19 @@
-"""Identifiers with a shape of their own or a label in front, as data.
+"""Identifiers with a shape of their own, as data, and the version of all rules.
 
-A shape alone is enough for e-mail, URL, IP and the numbers that states give; other numbers need a
-label, because a laboratory value or a dose looks like any of them.
+A shape is enough for e-mail, URL, IP, telephone numbers and the numbers that states give; `labels`
+has the numbers that need a word in front.
 """
 
 from __future__ import annotations
 
 import re
 
+from medqlora.data.phi.labels import LABEL_RULES
 from medqlora.data.phi.rule import PhiRule
 from medqlora.domain.phi import PhiKind
 
 VERSION = "1"
 """Raised whenever what the screen finds changes."""
-
-_VALUE = (
-    r"(?P<phi>#?[A-Za-z0-9]{1,24}(?:[-/._][A-Za-z0-9]{1,24}){0,5}(?:[ ]\d{3,10}){0,4})"
-    r"(?![A-Za-z0-9])(?!\s?(?:mg|ml|mcg|patients|subjects|participants|women|men|children|years)\b)"
-)
-_SHAPED_VALUE = r"(?=#|[A-Z]{1,5}-?\d{4})"
-_MARK = r"\s{0,2}(?:(?:number|num|no|nr|n[°º]|id|code)\b\.?|(?=#))"
-_LINK = r"(?:\s(?:is|was|of)\b|#?\s?[:=(]){0,3}\s{0,2}"
-_JOINTS = {
-    # A word that hardly ever stands before another number.
-    "strong": rf"(?:{_MARK})?{_LINK}(?!(?:19|20)\d\d\b(?!-))",
-    # A word of everyday language: it takes a mark such as "number" or ":", or a value in the
-    # shape of an identifier.
-    "weak": rf"(?:{_MARK}{_LINK}|\s?:{_LINK}(?!(?:19|20)\d\d\b(?!-))|\s(?:is\s)?{_SHAPED_VALUE})",
-}
-
-
-def _labelled(
-    kind: PhiKind, labels: str, reason: str, *, joint: str = "strong", score: float = 0.9
-) -> PhiRule:
-    pattern = rf"(?<![A-Za-z0-9])(?:{labels})(?![A-Za-z]){_JOINTS[joint]}{_VALUE}"
-    return PhiRule(
-        kind=kind,
-        pattern=re.compile(pattern, re.IGNORECASE),
-        score=score,
-        reason=reason,
-        min_digits=3,
-    )
 
 
 def _shaped(kind: PhiKind, pattern: str, score: float, reason: str, *, flags: int = 0) -> PhiRule:
@@ -48,17 +21,23 @@ def _shaped(kind: PhiKind, pattern: str, score: float, reason: str, *, flags: in
 
 
 _PHONE_CUE = (
-    r"(?<![A-Za-z])(?:phone|telephone|tel|mobile|cell|call|contact|ph|reached at|whatsapp|pager|beeper"
+    r"(?<![A-Za-z])(?:phone|telephone|tel|mobile|cell|call|contact|ph|reached at|whatsapp|pager"
+    r"|beeper"
     r"|t[ée]l[ée]phone|telefon|tel[ée]fono|telefone|handy|portable|m[óo]vil|celular|电话|手机)"
-    r"(?![A-Za-z])(?:\s?(?:number|no|nr|n[°º]|#))?\.?(?:\s(?:is|at|on|me at|us at|her at|him at))?[\s:.(]{0,4}"
+    r"(?![A-Za-z])(?:\s?(?:number|no|nr|n[°º]|#))?\.?(?:\s(?:is|at|on|me at|us at|her at"
+    r"|him at))?[\s:.(]{0,4}"
 )
-_FAX_CUE = r"(?<![A-Za-z])(?:fax|facsimile|telefax|传真)(?:\s?(?:number|no|nr|#))?\.?[\s:.]{0,4}(?:is |at |to )?"
+_FAX_CUE = (
+    r"(?<![A-Za-z])(?:fax|facsimile|telefax|传真)(?:\s?(?:number|no|nr|#))?\.?"
+    r"[\s:.]{0,4}(?:is |at |to )?"
+)
 _ANY_PHONE = r"(?P<phi>\(?\+?\d[\d().\s/-]{5,20}\d(?:\s?(?:x|ext\.?|extension)\s?\d{1,6})?)(?!\d)"
 
 RULES: tuple[PhiRule, ...] = (
+    *LABEL_RULES,
     _shaped(
         "email",
-        r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\[at\]|\(at\))\s?[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}",
+        r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\[at\]|\(at\))\s?[\w-]{1,63}(?:\.[\w-]{1,63}){0,3}\.[A-Za-z]{2,24}",
         0.99,
         "the shape of an e-mail address",
     ),
@@ -71,7 +50,7 @@ RULES: tuple[PhiRule, ...] = (
     ),
     _shaped(
         "url",
-        r"(?<![\w@./-])(?:[a-z0-9-]{2,63}\.){1,3}(?:com|org|net|edu|gov|info|io|health|de|fr|co\.uk|nhs\.uk|ac\.uk)"
+        r"(?<![\w@./-])(?:[a-z0-9-]{2,63}\.){1,3}(?:com|org|net|edu|info|io|health|de|fr|co\.uk|nhs\.uk|ac\.uk)"
         r"(?:/[^\s<>\"')\]]{0,500})?(?![\w-]|\.\w)",
         0.8,
         "the shape of a web address",
@@ -103,105 +82,6 @@ RULES: tuple[PhiRule, ...] = (
         r"(?<![\w:-])(?:[0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}(?![\w:-])",
         0.9,
         "the shape of a MAC address",
-    ),
-    _labelled(
-        "mrn",
-        r"m\.?r\.?n|mr\s?#|med(?:ical)?\.?\s?rec(?:ord)?s?|uhid|csn|emr|ehr|patienten-?(?:nr|nummer|id)"
-        r"|fallnummer|historia cl[íi]nica|nhc|num[ée]ro de dossier|ipp|prontu[áa]rio"
-        r"|cartella clinica|病历号|住院号",
-        "a number after a word for a medical record",
-    ),
-    _labelled(
-        "mrn",
-        r"rec(?:ord)?s?|charts?|hospital|unit|clinic|visit|encounter|admission|episode|case|file"
-        r"|accession|specimen|dossier",
-        "a number after a word for a medical record",
-        joint="weak",
-        score=0.8,
-    ),
-    _labelled(
-        "health_plan",
-        r"medicare|medicaid|mbi|hicn|hpbn|hpn|versicherten-?(?:nr|nummer)|kvnr"
-        r"|krankenversicherung\w{0,8}|ohip|phn|ihi|nhs|tarjeta sanitaria|carte vitale",
-        "a number after a word for a health plan",
-    ),
-    _labelled(
-        "health_plan",
-        r""
-        r"(?:health\s)?(?:insurance|plan|policy|member(?:ship)?|subscriber|beneficiary|coverage|payer|group|card)(?:\s(?:plan|policy|card|member|group|beneficiary))?"
-        r"|ins|insurer|insurer|hmo|ppo|blue\s?cross|bcbs|aetna|cigna|humana|unitedhealth(?:care)?|kaiser"
-        r"|mutuelle|krankenkasse",
-        "a number after a word for a health plan",
-        joint="weak",
-        score=0.8,
-    ),
-    _labelled(
-        "account",
-        r"acc(?:oun)?t|a/c|billing|invoice|iban|bank|routing|(?:credit|debit)\s?card|payment"
-        r"|konto|compte|cuenta|guarantor",
-        "a number after a word for an account",
-        joint="weak",
-        score=0.8,
-    ),
-    _labelled(
-        "licence",
-        r"npi|dea|upin|gmc|nmc|kontonummer|passport|reisepass|passeport|pasaporte"
-        r"|f[üu]hrerschein(?:nummer)?|driver'?s?\s?licen[cs]e|ahpra",
-        "a number after a word for a licence or certificate",
-    ),
-    _labelled(
-        "licence",
-        r"licen[cs]e|lic|certificate|certification|cert|registration|permit|dl",
-        "a number after a word for a licence or certificate",
-        joint="weak",
-        score=0.8,
-    ),
-    _labelled(
-        "vehicle",
-        r"(?:licen[cs]e|number|registration|vehicle)\s?plates?|vin|kennzeichen|immatriculation"
-        r"|matr[íi]cula|car\sreg(?:istration)?",
-        "a number after a word for a vehicle",
-    ),
-    _labelled(
-        "vehicle",
-        r"plates?|tag|vehicle",
-        "a number after a word for a vehicle",
-        joint="weak",
-        score=0.8,
-    ),
-    _labelled(
-        "device",
-        r"serial|s/n|udi|imei|seriennummer|udid",
-        "a number after a word for a device",
-    ),
-    _labelled(
-        "device",
-        r"sn|device|implant|lot|lead|pacemaker|icd serial|pump|model|pulse generator|sensor"
-        r"|ventilator",
-        "a number after a word for a device",
-        joint="weak",
-        score=0.8,
-    ),
-    _labelled(
-        "ssn",
-        r"ssn|s\.s\.n|social\s?sec(?:urity)?|soc\s?sec|itin|aadhaa?r|nino|national insurance|bsn"
-        r"|cpf|dni|codice fiscale|rentenversicherung\w{0,10}|personnummer|pesel|curp|nric"
-        r"|national\s?id(?:entity)?|身份证号?码?",
-        "a number after a word for a national number",
-    ),
-    _labelled(
-        "unique_id",
-        r"pt|patient|subject|participant|study|client|employee|student|user|customer|badge|order"
-        r"|prescription|rx|reference|ref|confirmation|ticket|tracking|donor|sample|barcode"
-        r"|identifier|identification|referral|claim|authori[sz]ation|auth|military|trial",
-        "a number after a word for an identifier",
-        joint="weak",
-        score=0.8,
-    ),
-    _labelled(
-        "unique_id",
-        r"id",
-        "a number after a word for an identifier",
     ),
     _shaped(
         "ssn",
@@ -263,7 +143,8 @@ RULES: tuple[PhiRule, ...] = (
     ),
     _shaped(
         "phone",
-        r"(?<![\w.,/-])\(?0[1-9]\d{0,4}\)?[\s./-]{1,2}\d(?:[\s./-]?\d){4,9}(?![\w-]|[.,]\d)"
+        r"(?<!NDC )(?<!NDC: "
+        r")(?<![\w.,/-])\(?0[1-9]\d{0,4}\)?[\s./-]{1,2}\d(?:[\s./-]?\d){4,9}(?![\w-]|[.,]\d)"
         r"|(?<![\w.,/-])0[1-9](?:[\s.]\d\d){4}(?![\w-]|[.,]\d)"
         r"|(?<![\w.,/-])07\d{9}(?!\w)|(?<![\d.-])1[3-9]\d{9}(?!\d)|(?<![\w.-])\d{3}-\d{4}(?![\w-]|[.,]\d)(?=\s?(?:$|[).,;?]))",
         0.7,

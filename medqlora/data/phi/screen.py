@@ -6,13 +6,14 @@ It reads; what to do about it is `entries`. It needs no network and no model, an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
-from medqlora.data.phi.dates import DATE_RULES
+from medqlora.data.phi.addresses import STATE_AFTER
+from medqlora.data.phi.dates import find_dates
 from medqlora.data.phi.names import find_names
-from medqlora.data.phi.places import STATE_AFTER, find_places
-from medqlora.data.phi.rule import PhiRule
+from medqlora.data.phi.places import find_places
+from medqlora.data.phi.rule import matches
 from medqlora.data.phi.rules import RULES, VERSION
 from medqlora.data.phi.tokens import tokens_of
 from medqlora.domain.phi import PhiSpan
@@ -32,23 +33,11 @@ class PhiScreen:
     def find(self, text: str) -> list[PhiSpan]:
         """The spans found in `text`, in order, none overlapping another."""
         tokens = tokens_of(text)
-        found = [span for rule in (*RULES, *DATE_RULES) for span in _matches(rule, text)]
+        found = [span for rule in RULES for span in matches(rule, text)]
+        found += find_dates(text)
         found += find_places(text, tokens)
         found += find_names(text, tokens)
         return _joined_places(text, _disjoint(found))
-
-
-def _matches(rule: PhiRule, text: str) -> Iterator[PhiSpan]:
-    group = "phi" if "phi" in rule.pattern.groupindex else 0
-    for match in rule.pattern.finditer(text):
-        if sum(map(str.isdigit, match[group])) >= rule.min_digits:
-            yield PhiSpan(
-                start=match.start(group),
-                end=match.end(group),
-                kind=rule.kind,
-                score=rule.score,
-                reason=rule.reason,
-            )
 
 
 def _disjoint(spans: Iterable[PhiSpan]) -> list[PhiSpan]:

@@ -13,6 +13,7 @@ import hmac
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
+from functools import cache
 
 from medqlora.data.phi.dates import MONTHS
 from medqlora.data.phi.lexicons import folded, lexicons
@@ -20,25 +21,47 @@ from medqlora.domain.phi import PhiKind
 
 _WORD = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 _TITLE = re.compile(
-    r"(?:mr|mrs|ms|miss|mx|dr|prof|professor|doctor|herr|frau|sra?|srta|señora?|mme|mlle|m|sir|madam|nurse|jr|sr|ii|iii"
+    r"(?:mr|mrs|ms|miss|mx|dr|prof|professor|doctor|herr|frau|sra?|srta|señora?|mme|mlle|m|sir"
+    r"|madam|nurse|jr|sr|ii|iii"
     r"|de|da|dos|del|della|di|la|le|van|von|der|den|el|al|bin|ibn|y)",
     re.IGNORECASE,
 )
 _TOWNS = (
-    "Alderbrook Birchfield Cedarholm Dunmere Eastmoor Fernhill Glenharrow Hazelford Ironbridge Juniper-Hill Kestrelton"
-    " Larkhaven Millbrook Northwick Oakhaven Pinecrest Quarrington Ravenswood Silverlake Thornbury Underhill Valebrook"
-    " Westmere Yarrowdale"
-).split()
+    "Alderbrook",
+    "Birchfield",
+    "Cedarholm",
+    "Dunmere",
+    "Eastmoor",
+    "Fernhill",
+    "Glenharrow",
+    "Hazelford",
+    "Ironbridge",
+    "Juniper-Hill",
+    "Kestrelton",
+    "Larkhaven",
+    "Millbrook",
+    "Northwick",
+    "Oakhaven",
+    "Pinecrest",
+    "Quarrington",
+    "Ravenswood",
+    "Silverlake",
+    "Thornbury",
+    "Underhill",
+    "Valebrook",
+    "Westmere",
+    "Yarrowdale",
+)
 _FACILITY = re.compile(
-    r"hospital|clinic|infirmary|hospice|pharmacy|practice|office|cent(?:er|re)|klinik|krankenhaus",
+    r"hospital|clinic|infirmary|hospice|pharmacy|practice|office|cent(?:er|re)|klinik",
     re.IGNORECASE,
 )
 _NUMERIC = re.compile(r"(\d{1,4})([/.-])(\d{1,2})\2(\d{1,4})")
 _MONTH_NAME = re.compile(r"[^\W\d_]+", re.UNICODE)
 _SHORT = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LONG = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
+    "January", "February", "March", "April", "May", "June", "July", "August", "September",
+    "October", "November", "December",
 )  # fmt: skip
 _MAX_SHIFT_DAYS = 364
 
@@ -94,7 +117,7 @@ class Surrogates:
         if len(word) > 1 and _TITLE.fullmatch(word):
             return word + suffix
         if len(word) == 1:
-            picked = self._pick("initial", word, [letter for letter in "ABCDEFGHJKLMNPRSTW"])
+            picked = self._pick("initial", word, "ABCDEFGHJKLMNPRSTW")
             return (picked if word.isupper() else picked.lower()) + suffix
         pools = _pools()
         is_given = folded(word) in lexicons().given
@@ -106,9 +129,9 @@ class Surrogates:
         town = self._pick("location", value, _TOWNS)
         if found := _FACILITY.search(value):
             return f"{town} {found[0]}"
-        if value[:1].isdigit() and not value.isdigit():
+        if value[:1].isdecimal() and not value.isdecimal():
             return f"{1 + self._number('house', value) % 199} {town} Street"
-        if any(map(str.isdigit, value)):
+        if any(map(str.isdecimal, value)):
             return self._scrambled(value)
         return _cased_like(value, town)
 
@@ -163,8 +186,8 @@ class Surrogates:
         return text
 
     def age(self, value: str) -> str:
-        """Safe Harbor's one category for all ages over 89."""
-        return "90 or older"
+        """90, for Safe Harbor's one category of all ages over 89."""
+        return "90"
 
     def email(self, value: str) -> str:
         """An address under a domain that is reserved for examples."""
@@ -184,7 +207,7 @@ class Surrogates:
         made = []
         for index, character in enumerate(value):
             drawn = (number >> (index * 3 % 56)) + self._number("code", f"{value}\0{index}")
-            if character.isdigit():
+            if character.isdecimal():
                 made.append(str((int(character) + 1 + drawn % 9) % 10))
             elif character.isalpha() and character.isascii():
                 base = ord("A" if character.isupper() else "a")
@@ -205,6 +228,7 @@ _MAKERS: Mapping[PhiKind, Callable[[Surrogates, str], str]] = {
 }
 
 
+@cache
 def _pools() -> tuple[list[str], list[str]]:
     """Frequent given and family names that are no other word."""
     known = lexicons()

@@ -19,12 +19,50 @@ _MEDICAL = re.compile(
     r"|algia|rrhea|rrhoea|rrhage|penia|philia|cyte|cytes|blast|genic|genesis|lysis|stasis|therapy|ol|an|in|on|al|ic|ous)$"
 )
 _MEDICAL_FROM = 7
+# "McDonald" and "Al-Sayed", but not "IgE" and "SpO".
+_NAME_SHAPE = re.compile(
+    r"(?:Mc|Mac|De|Di|Le|La|Van|Fitz|O['\u2019])?[^\W\d_](?:[^\W\d_A-Z]|['\u2019-][^\W\d_])*"
+)
 _RARE = 10**9
 # Of given names as frequent as this only these are read as the word that they also are.
 _FREQUENT = 300
 _EVERYDAY = frozenset(
-    "mark rose grace will frank may april june faith hope joy dawn gene ray bill pat grant chase hunter"
-    " jean crystal ruby amber heather holly ginger sandy misty carol dale earl norma alma marie".split()
+    [
+        "mark",
+        "rose",
+        "grace",
+        "will",
+        "frank",
+        "may",
+        "april",
+        "june",
+        "faith",
+        "hope",
+        "joy",
+        "dawn",
+        "gene",
+        "ray",
+        "bill",
+        "pat",
+        "grant",
+        "chase",
+        "hunter",
+        "jean",
+        "crystal",
+        "ruby",
+        "amber",
+        "heather",
+        "holly",
+        "ginger",
+        "sandy",
+        "misty",
+        "carol",
+        "dale",
+        "earl",
+        "norma",
+        "alma",
+        "marie",
+    ]
 )
 
 
@@ -97,11 +135,10 @@ class Vocabulary:
         return 1 if any(p in words.english or p in words.eponyms for p in parts) else 2
 
     def is_word(self, token: Token) -> bool:
-        """An English word, or one with the ending of a drug or a disease."""
-        key = token.key
-        if "-" in key:
-            return any(part in self.words.english for part in key.split("-"))
-        return key in self.words.english
+        """An English word."""
+        words = self.words
+        parts = token.key.split("-") if "-" in token.key else (token.key,)
+        return any(part in words.english or part in words.rarer for part in parts)
 
     def is_unknown_name(self, token: Token) -> bool:
         """Capitalised, in no list, and not like a drug or a disease: it may be a rarer name."""
@@ -109,10 +146,11 @@ class Vocabulary:
         return (
             token.is_capital
             and len(key) > 1
-            and not token.is_acronym
+            and _NAME_SHAPE.fullmatch(token.text) is not None
             and not self.is_word(token)
             and key not in words.eponyms
             and key not in words.places
+            and key not in words.regions
             and not (len(key) >= _MEDICAL_FROM and _MEDICAL.search(key))
         )
 

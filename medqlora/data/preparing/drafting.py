@@ -7,13 +7,13 @@ a few examples of what the PHI screen found.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from medqlora import __version__
-from medqlora.data.cleaning import CLEANING_STEPS, Cleaner
+from medqlora.data.cleaning import CLEANING_STEPS, Cleaner, CleaningExample
 from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.data.phi.bulk import screen_many
 from medqlora.data.phi.screen import PhiScreen
@@ -25,6 +25,7 @@ from medqlora.domain.dataset import ColumnMapping, MedicalDataEntry
 from medqlora.domain.phi import PhiSpan
 from medqlora.domain.preparing import Draft, DraftRow, PhiExample
 from medqlora.domain.records import PhiFindings, Provenance
+from medqlora.domain.version import VERSION
 from medqlora.persistence.atomic import translated_os_errors, write_json
 
 EXAMPLES_A_KIND = 8
@@ -77,55 +78,74 @@ def write_draft(
         MappingNeededError: Its columns do not say by themselves what they mean.
         DiskFullError: No space is left.
     """
-    files = DraftFiles(folder)
-    validator, hints, findings = DataValidator(), HintCounter(), _Findings()
-    cleaner = Cleaner(_MENDABLE)  # shows what it would do; the draft keeps rows as they are
+    files, reading = DraftFiles(folder), _Reading()
     loader = MedicalDatasetLoader(scratch=folder.parent)
     with loader.open(source.path, mapping) as stream, translated_os_errors(folder):
-        with files.rows.open("w", encoding="utf-8", newline="\n") as lines:
-            valid = _valid_rows(stream, validator, lambda: on_rows(findings.num_rows))
-            for row, spans in _screened(valid):
-                on_rows(findings.num_rows)
-                hints.add(row.entry)
-                if not _MENDABLE.isdisjoint(row.codes):
-                    cleaner.clean(row.entry)
-                num_findings = findings.add(row, spans)
-                lines.write(row_line(replace(row, num_findings=num_findings)))
-        validation = validator.result()
+        reading.write_rows(stream, files.rows, on_rows)
+        validation = reading.validator.result()
         if validation.counts.corrupted == validation.counts.rows:
-            raise unreadable(name, validator.first_problem)
-        write_json(files.phi_examples, [asdict(one) for one in findings.examples])
-        write_json(
-            files.cleaning_examples,
-            {code: [asdict(one) for one in found] for code, found in cleaner.examples.items()},
+            raise unreadable(name, reading.validator.first_problem)
+        write_json(files.phi_examples, [asdict(one) for one in reading.findings.examples])
+        write_json(files.cleaning_examples, _plain(reading.cleaner.examples))
+        draft = Draft(
+            draft_id=draft_id,
+            provenance=_provenance(source, stream, name=name, sha256=sha256),
+            columns=stream.columns,
+            mapping=stream.mapping,
+            asked_mapping=mapping,
+            validation=validation,
+            num_entries=reading.findings.num_rows,
+            phi=reading.findings.summary(),
+            mendable=reading.cleaner.counts,
+            hints=reading.hints.hints(),
+            rules_version=PhiScreen.version,
+            warnings=stream.warnings,
+            samples=stream.samples,
         )
-    draft = Draft(
-        draft_id=draft_id,
-        provenance=Provenance(
-            name=name,
-            sha256=sha256,
-            num_bytes=source.path.stat().st_size,
-            format=stream.format,
-            encoding=stream.encoding,
-            read_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            app_version=__version__,
-            revision=source.revision,
-            licence=source.licence,
-        ),
-        columns=stream.columns,
-        mapping=stream.mapping,
-        asked_mapping=mapping,
-        validation=validation,
-        num_entries=findings.num_rows,
-        phi=findings.summary(),
-        mendable=cleaner.counts,
-        hints=hints.hints(),
-        rules_version=PhiScreen.version,
-        warnings=stream.warnings,
-        samples=stream.samples,
-    )
-    write_record(files.record, draft)
+        write_record(files.record, draft)
     return draft
+
+
+class _Reading:
+    """What is counted while rows go by."""
+
+    def __init__(self) -> None:
+        self.validator = DataValidator()
+        self.hints = HintCounter()
+        self.findings = _Findings()
+        self.cleaner = Cleaner(_MENDABLE)  # shows what it would do; rows stay as they are
+
+    def write_rows(self, stream: DatasetStream, target: Path, on_rows: OnRows) -> None:
+        """Writes the valid rows of a file, each with what was found about it."""
+
+        def say() -> None:
+            on_rows(self.findings.num_rows)
+
+        with target.open("w", encoding="utf-8", newline="\n") as lines:
+            for row, spans in _screened(_valid_rows(stream, self.validator, say)):
+                say()
+                self.hints.add(row.entry)
+                if not _MENDABLE.isdisjoint(row.codes):
+                    self.cleaner.clean(row.entry)
+                lines.write(row_line(replace(row, num_findings=self.findings.add(row, spans))))
+
+
+def _provenance(source: SourceFile, stream: DatasetStream, *, name: str, sha256: str) -> Provenance:
+    return Provenance(
+        name=name,
+        sha256=sha256,
+        num_bytes=source.path.stat().st_size,
+        format=stream.format,
+        encoding=stream.encoding,
+        read_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        app_version=VERSION,
+        revision=source.revision,
+        licence=source.licence,
+    )
+
+
+def _plain(examples: Mapping[str, tuple[CleaningExample, ...]]) -> dict[str, Any]:
+    return {code: [asdict(one) for one in found] for code, found in examples.items()}
 
 
 def parts_of(entry: MedicalDataEntry) -> list[tuple[str, str]]:

