@@ -14,6 +14,7 @@ import resource
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +23,7 @@ from typing import Self
 import psutil
 
 from medqlora.domain.events import Event, MemorySampled, RunWarned, StepLogged
+from medqlora.errors import PersistenceError
 
 PATIENCE_SECONDS = 600.0
 """A worker that does not beat for so long counts as hung."""
@@ -124,13 +126,13 @@ class Heartbeat:
         if self._has_warned:
             return
         self._has_warned = True
-        self._report(
-            RunWarned(
-                message=f"Nothing has happened for {minutes(self._patience / 2)}.",
-                hint=f"If it stays so, the job is ended after {minutes(self._patience)}; it can "
-                "then be started again and goes on from its last checkpoint.",
-            )
+        warning = RunWarned(
+            message=f"Nothing has happened for {minutes(self._patience / 2)}.",
+            hint=f"If it stays so, the job is ended after {minutes(self._patience)}; it can "
+            "then be started again and goes on from its last checkpoint.",
         )
+        with suppress(PersistenceError):  # a full disk must not end the beating
+            self._report(warning)
 
 
 class Silence:
@@ -194,7 +196,11 @@ def _work_done() -> _Work:
     # Pages of a mapped file count among the faults where the file system does not count blocks.
     usage = resource.getrusage(resource.RUSAGE_SELF)
     read = usage.ru_majflt * _PAGE_BYTES + usage.ru_inblock * _BLOCK_BYTES
-    return _Work(core_seconds, this.io_counters().write_chars + read)
+    try:
+        written = this.io_counters().write_chars
+    except (psutil.Error, OSError):
+        written = 0  # some containers hide it
+    return _Work(core_seconds, written + read)
 
 
 def minutes(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,4 +41,5 @@ class Job:
 
     def should_stop(self) -> bool:
         """Whether the user asked to stop."""
-        return self.directory.stop_file.exists()
+        # Not Path.exists, which raises where a mounted folder is away for a while.
+        return os.path.exists(self.directory.stop_file)

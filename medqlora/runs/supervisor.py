@@ -9,6 +9,7 @@ training.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Sequence
@@ -192,11 +193,13 @@ class RunSupervisor:
         is_silent = silence.seconds() > self._patience_seconds
         if self._ending is not None:
             return
-        if self.directory.stop_file.exists():  # another process asked, or an earlier server
-            self.request_stop()
+        # Not Path.exists, which raises where a mounted folder is away for a while.
+        if os.path.exists(self.directory.stop_file):  # another process asked, or an earlier server
+            self._ending = Ending(self._stop_grace_seconds)
         elif is_silent and not self._unfolded:
             self._ending = HungEnding(HUNG_GRACE_SECONDS, patience_seconds=self._patience_seconds)
-            self.directory.stop_file.touch()
+            with suppress(OSError):  # then it is ended without being asked
+                self.directory.stop_file.touch()
 
     def _catch_up(self, *, is_going_on: bool = False) -> None:
         try:
@@ -219,7 +222,7 @@ class RunSupervisor:
 
     def _next_worker(self) -> psutil.Process | None:
         """The worker of the attempt that follows by itself, or None when none does."""
-        if self._ending is not None or self.directory.stop_file.exists():
+        if self._ending is not None or os.path.exists(self.directory.stop_file):
             return None
         try:
             if not changes_before_next(self.directory):

@@ -45,5 +45,6 @@ class QueueThread:
                 self._training.start_next()
             except GpuBusyError:
                 continue  # its turn comes
-            except MedQLoRAError as error:
-                _log.warning("The next run of the queue could not be started: %s", error.code)
+            except (MedQLoRAError, OSError) as error:
+                # A full disk, a folder that is away for a while: its turn comes as well.
+                _log.info("The next run of the queue cannot start: %s", type(error).__name__)

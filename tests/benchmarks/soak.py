@@ -26,6 +26,7 @@ from medqlora.services import Services
 from tests.page_client import PageClient
 from tests.running_app import App, free_port
 from tests.waiting import wait_until
+from ui.launch import SESSIONS_KEPT
 
 SAMPLE_SECONDS = 2.0
 WARM_UP_SHARE = 1 / 3
@@ -101,6 +102,7 @@ class Soak:
 
     def run(self) -> Findings:
         self._app.start()
+        self._fill_sessions()
         assert self._app.process is not None
         server = psutil.Process(self._app.process.pid)
         sampler = threading.Thread(target=self._sample, args=(server,), daemon=True)
@@ -121,6 +123,17 @@ class Soak:
         return self._findings(
             minutes=(time.monotonic() - begun) / 60, rounds=rounds, zombies=zombies
         )
+
+    def _fill_sessions(self) -> None:
+        """Opens as many pages as the server remembers.
+
+        Gradio keeps about a megabyte for each of the last `SESSIONS_KEPT` pages, closed or not.
+        Until it has as many, its memory grows with every page that is opened.
+        """
+        for _ in range(SESSIONS_KEPT):
+            page = PageClient(self._app.url, loads=False)
+            page.do("compare-example-1", "click")
+            page.close()
 
     def _round(self, number: int) -> None:
         page = PageClient(self._app.url)

@@ -163,3 +163,17 @@ def test_a_run_warns_once_and_saves_before_its_session_ends(
     finally:
         services.training.stop(run_id)
         assert wait_for_end(services.training, run_id).state == "stopped"
+
+
+def test_a_kernel_that_is_interrupted_stops_its_training_with_a_checkpoint(
+    kernel: subprocess.Popen[bytes], tiny_workspace: Workspace
+) -> None:
+    wait_until(lambda: trains_with_a_checkpoint(tiny_workspace))
+    kernel.send_signal(signal.SIGINT)
+    assert kernel.wait(timeout=120) == 0
+    snapshot = newest(tiny_workspace)
+    assert snapshot is not None
+    assert snapshot.last_step is not None
+    assert snapshot.state == "stopped"
+    assert snapshot.checkpoint_step == snapshot.last_step.step
+    assert workers(tiny_workspace) == []
