@@ -21,10 +21,9 @@ class PageClient:
 
     Args:
         url: Address of the page, with a slash at its end.
-        loads: Whether to do what a page does when it is loaded.
     """
 
-    def __init__(self, url: str, *, loads: bool = True) -> None:
+    def __init__(self, url: str) -> None:
         self._http = httpx.Client(base_url=url, timeout=SECONDS, trust_env=False)
         self._session = secrets.token_hex(6)
         self.config: dict[str, Any] = self._http.get("config").raise_for_status().json()
@@ -34,7 +33,7 @@ class PageClient:
             if one["props"].get("elem_id")
         }
         self._shown = {one["id"]: one["props"].get("value") for one in self.config["components"]}
-        for handler in self.config["dependencies"] if loads else ():
+        for handler in self.config["dependencies"]:
             if any(event == "load" for _, event in handler["targets"]):
                 self._trigger(handler, [])
 

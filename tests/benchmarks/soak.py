@@ -127,12 +127,13 @@ class Soak:
     def _fill_sessions(self) -> None:
         """Opens as many pages as the server remembers.
 
-        Gradio keeps about a megabyte for each of the last `SESSIONS_KEPT` pages, closed or not.
+        Gradio keeps half a megabyte for each of the last `SESSIONS_KEPT` pages, closed or not.
         Until it has as many, its memory grows with every page that is opened.
         """
         for _ in range(SESSIONS_KEPT):
-            page = PageClient(self._app.url, loads=False)
-            page.do("compare-example-1", "click")
+            page = PageClient(self._app.url)
+            page.do("tab-train", "select")
+            page.do("tab-monitor", "select")
             page.close()
 
     def _round(self, number: int) -> None:
