@@ -103,7 +103,12 @@ def died(exit_code: int | None, kind: JobKind) -> RunFailed:
     if exit_code == -signal.SIGKILL:
         return RunFailed(
             code="killed",
-            message="The system or somebody ended the job (kill -9).",
+            message=(
+                # Of a training it is known here that RAM was not short; see the supervisor.
+                "The system or somebody ended the job (kill -9)."
+                if kind == "train"
+                else "The system ended the job, most likely because memory (RAM) ran out."
+            ),
             hint=(
                 "Resume goes on from the last checkpoint; if it happens again, choose a smaller "
                 "batch or model, because memory (RAM) may be short."

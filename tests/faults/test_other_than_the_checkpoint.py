@@ -17,6 +17,7 @@ from medqlora.runs.origins import refuse_differences
 from medqlora.services import Services
 from tests.faults.runs import CONFIG, events_of, warnings_of
 from tests.waiting import wait_for_end, wait_until
+from ui.train_tab import Handlers
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,7 +30,7 @@ def resume(services: Services, run_id: str, *options: str) -> tuple[int, dict[st
     return done.returncode, json.loads(done.stdout)
 
 
-def test_a_difference_is_shown_and_accepted_in_the_service_and_on_the_command_line(
+def test_a_difference_is_shown_in_the_service_on_the_command_line_and_on_the_page(
     services: Services, qa_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = services.training
@@ -74,7 +75,11 @@ def test_a_difference_is_shown_and_accepted_in_the_service_and_on_the_command_li
     assert document["error"]["differences"] == ["the data in train.jsonl is other than it was"]
     assert len(events_of(services, run_id, RunStarted)) == 1  # nothing was started
 
-    training.resume(run_id, accept_differences=True)
+    page = Handlers(services)
+    with pytest.raises(CheckpointDiffersError):
+        page.resume(run_id, False)
+    shown = page.resume(run_id, True)
+    assert shown[0] == run_id
     wait_until(lambda: len(events_of(services, run_id, RunStarted)) == 2)
     assert events_of(services, run_id, RunStarted)[-1].resumed_from_step == step
     assert "the data in train.jsonl is other than it was" in warnings_of(services, run_id)
