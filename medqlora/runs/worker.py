@@ -18,14 +18,15 @@ from medqlora.colab.session import SessionManager
 from medqlora.domain.artifacts import CheckpointInfo
 from medqlora.domain.events import Outcome, PhaseChanged, RunFailed, RunStarted
 from medqlora.domain.jobs import JobKind, JobSpec
-from medqlora.errors import MedQLoRAError
-from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.errors import DiskFullError, MedQLoRAError
 from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.heartbeat import PATIENCE_SECONDS, Heartbeat
 from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.measure_job import measure
+from medqlora.runs.origins import checkpoints_of
+from medqlora.runs.retrying import EXIT_DISK_FULL
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.session_watch import SessionWatch
 from medqlora.runs.train_job import train
@@ -40,7 +41,12 @@ JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Does the job of a directory and returns the exit code: 0 done or stopped, 1 failed."""
+    """Does the job of a directory.
+
+    Returns:
+        The exit code: 0 done or stopped, 1 failed, `EXIT_DISK_FULL` when the end could not be
+        written.
+    """
     parser = argparse.ArgumentParser(prog="python -m medqlora.runs.worker")
     parser.add_argument("run_dir", type=Path)
     parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS")
@@ -52,7 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
         with heartbeat:
             watch = SessionWatch(SessionManager(), heartbeat.report)
             outcome = _attempt(directory, spec, watch)
-        log.append(outcome)
+        try:
+            log.append(outcome)
+        except DiskFullError:
+            return EXIT_DISK_FULL
     return 1 if isinstance(outcome, RunFailed) else 0
 
 
@@ -64,7 +73,7 @@ def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
     started = [event for event in directory.read_events() if isinstance(event, RunStarted)][-1]
     if not started.resumed_from_step:
         return None
-    return CheckpointManager(directory.checkpoints).validate(started.resumed_from_step)
+    return checkpoints_of(directory).validate(started.resumed_from_step)
 
 
 def _attempt(directory: RunDirectory, spec: JobSpec, watch: SessionWatch) -> Outcome:

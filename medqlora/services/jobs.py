@@ -17,11 +17,12 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import Workspace, child
+from medqlora.runs.attempts import settle
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.heartbeat import PATIENCE_SECONDS
 from medqlora.runs.process import end_processes, jobs_with_processes
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor, settle
+from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
 
 def _nothing_to_do() -> None:
@@ -186,6 +187,7 @@ class JobService:
             directory,
             stop_grace_seconds=self.stop_grace_seconds,
             patience_seconds=self.patience_seconds,
+            machine_lock=self._workspace.machine_lock if self.needs_machine else None,
         )
 
 
