@@ -9,13 +9,10 @@ messages of foreign exceptions nor rows of data are written.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import psutil
 
 from medqlora.domain.artifacts import CheckpointInfo
 from medqlora.domain.events import Event, Outcome, PhaseChanged, RunFailed, RunStarted
@@ -28,6 +25,7 @@ from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.measure_job import measure
 from medqlora.runs.origins import checkpoints_of
+from medqlora.runs.process import this_process
 from medqlora.runs.retrying import EXIT_DISK_FULL
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.train_job import train
@@ -71,11 +69,6 @@ def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
     if not started.resumed_from_step:
         return None
     return checkpoints_of(directory).validate(started.resumed_from_step)
-
-
-def this_process() -> dict[str, float]:
-    """What identifies this process even after its number was given to another."""
-    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def _attempt(directory: RunDirectory, spec: JobSpec, report: Callable[[Event], Event]) -> Outcome:

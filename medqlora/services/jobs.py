@@ -23,8 +23,8 @@ from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
 
-def _nothing_to_give_back() -> None:
-    """Nobody else of this process holds the machine."""
+def _nothing_to_do() -> None:
+    """Nobody else of this process cares."""
 
 
 class JobService:
@@ -36,6 +36,7 @@ class JobService:
 
     Attributes:
         make_room: Called before the machine is taken: gives back what an idle chat holds.
+        on_launch: Called once a worker was started.
     """
 
     needs_machine: ClassVar[bool] = True
@@ -47,7 +48,8 @@ class JobService:
     def __init__(self, workspace: Workspace, folder: Path) -> None:
         self._workspace = workspace
         self._folder = folder
-        self.make_room: Callable[[], None] = _nothing_to_give_back
+        self.make_room: Callable[[], None] = _nothing_to_do
+        self.on_launch: Callable[[], None] = _nothing_to_do
         self._lock = threading.Lock()
         self._watched: dict[str, RunSupervisor] = {}
         self._settled: dict[str, tuple[int, RunSnapshot]] = {}
@@ -159,6 +161,7 @@ class JobService:
         supervisor = self._supervisor(directory)
         supervisor.start(lease)
         self._watched[directory.run_id] = supervisor
+        self.on_launch()
 
     def _supervisor(self, directory: RunDirectory) -> RunSupervisor:
         return RunSupervisor(
