@@ -26,7 +26,6 @@ from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.measure_job import measure
 from medqlora.runs.origins import checkpoints_of
-from medqlora.runs.process import this_process
 from medqlora.runs.retrying import EXIT_DISK_FULL
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.session_watch import SessionWatch
