@@ -233,20 +233,32 @@ class QLoRAConfig:
         choices=("auto", "transformers", "unsloth"),
     )
 
+    num_processes: int = setting(
+        1,
+        label="GPUs (processes)",
+        help="Trains on so many GPUs at once, each with its own part of the entries.",
+        section="Batch and length",
+        minimum=1,
+        maximum=1024,
+        advice="At most the number of GPUs of the machine, or of all machines together.",
+    )
+
     def __post_init__(self) -> None:
         for one in fields(self):
             setattr(self, one.name, checked(one, getattr(self, one.name)))
 
     @property
     def effective_batch_size(self) -> int:
-        """Entries that go into one optimizer step on one device."""
-        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+        """Entries that go into one optimizer step, on all devices together."""
+        return (
+            self.per_device_train_batch_size * self.gradient_accumulation_steps * self.num_processes
+        )
 
     def total_steps(self, num_entries: int) -> int:
-        """Optimizer steps of a run over `num_entries` training entries on one device."""
+        """Optimizer steps of a run over `num_entries` training entries."""
         if self.max_steps:
             return self.max_steps
-        batches = math.ceil(num_entries / self.per_device_train_batch_size)
+        batches = math.ceil(num_entries / (self.per_device_train_batch_size * self.num_processes))
         steps_per_epoch = max(math.ceil(batches / self.gradient_accumulation_steps), 1)
         return max(math.ceil(steps_per_epoch * self.num_train_epochs), 1)
 
@@ -325,7 +337,7 @@ class QLoRAConfig:
 
         total = self.total_steps(num_entries)
         dtype = self.resolved_compute_dtype()
-        return SFTConfig(
+        arguments = SFTConfig(
             output_dir=str(output_dir),
             max_steps=total,
             per_device_train_batch_size=self.per_device_train_batch_size,
@@ -340,6 +352,9 @@ class QLoRAConfig:
             seed=self.seed,
             data_seed=self.seed,
             use_cpu=not torch.cuda.is_available(),
+            ddp_backend=None if torch.cuda.is_available() else "gloo",
+            ddp_find_unused_parameters=False,  # every adapted layer is used in every pass
+            ddp_broadcast_buffers=False,
             bf16=dtype == "bfloat16",
             fp16=dtype == "float16",
             gradient_checkpointing=self.gradient_checkpointing,
@@ -357,6 +372,10 @@ class QLoRAConfig:
             dataloader_pin_memory=False,
             remove_unused_columns=False,
         )
+        # One process trains on one GPU; with more in sight the library would spread it by
+        # DataParallel, which does not take 4-bit weights.
+        arguments._n_gpu = min(arguments.n_gpu, 1)
+        return arguments
 
     def changed(self, **values: Any) -> QLoRAConfig:
         """A copy with some settings changed, checked again."""

@@ -14,7 +14,7 @@ import time
 import psutil
 
 from medqlora.domain.events import Event, Outcome, RunFailed, RunStarted, RunStopped, RunWarned
-from medqlora.domain.jobs import JobKind
+from medqlora.domain.jobs import JobKind, JobSpec
 from medqlora.domain.snapshot import RunSnapshot, apply
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.event_log import EventLogReader, EventLogWriter
@@ -59,7 +59,7 @@ class RunSupervisor:
             open_attempt(self.directory)
             with self.directory.worker_log.open("a", encoding="utf-8") as log:
                 worker = start_worker(
-                    "medqlora.runs.worker",
+                    _module(self.directory.spec()),
                     [str(self.directory.path)],
                     stdout=log,
                     stderr=log,
@@ -193,6 +193,12 @@ def died(exit_code: int | None, kind: JobKind) -> RunFailed:
         message="The job was interrupted.",
         hint="Resume goes on from the last checkpoint." if resumes else "Start it again.",
     )
+
+
+def _module(spec: JobSpec) -> str:
+    """What does a job: a worker, or the launcher of several."""
+    is_shared = spec.kind == "train" and spec.config.get("num_processes", 1) != 1
+    return "medqlora.runs.launcher" if is_shared else "medqlora.runs.worker"
 
 
 def _wait(worker: psutil.Process) -> tuple[int | None, bool]:

@@ -27,9 +27,11 @@ from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
+from medqlora.runs.launcher import die_with_launcher, leave_word
 from medqlora.runs.measure_job import measure
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.train_job import train
+from medqlora.training.distributed import is_main_process, is_peer_lost, world_size
 
 JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
     "train": train,
@@ -46,11 +48,26 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("run_dir", type=Path)
     directory = RunDirectory(parser.parse_args(arguments).run_dir.resolve())
     spec = directory.spec()
-    write_json(directory.worker_file, this_process())
+    if world_size() > 1:
+        die_with_launcher()
+    else:
+        write_json(directory.worker_file, this_process())
+    if not is_main_process():
+        return _follow(directory, spec)
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
         outcome = _attempt(directory, spec, log.append)
+        if outcome is None:
+            return 1
         log.append(outcome)
     return 1 if isinstance(outcome, RunFailed) else 0
+
+
+def _follow(directory: RunDirectory, spec: JobSpec) -> int:
+    """Does the job beside the main process, which reports and saves."""
+    outcome = _attempt(directory, spec, lambda event: event)
+    if isinstance(outcome, RunFailed):
+        leave_word(outcome)
+    return 1 if outcome is None or isinstance(outcome, RunFailed) else 0
 
 
 def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
@@ -69,16 +86,23 @@ def this_process() -> dict[str, float]:
     return {"pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
-def _attempt(directory: RunDirectory, spec: JobSpec, report: Callable[[Event], Event]) -> Outcome:
+def _attempt(
+    directory: RunDirectory, spec: JobSpec, report: Callable[[Event], Event]
+) -> Outcome | None:
+    """Does the job; None when another process is gone, whose end is the attempt's."""
     report(PhaseChanged(phase="Loading the libraries"))
     try:
         job = Job(directory=directory, spec=spec, report=report, checkpoint=_checkpoint(directory))
         return JOBS[spec.kind](job)
     except MedQLoRAError as error:
         _print_trace(error)
+        if is_peer_lost(error):
+            return None
         return RunFailed(code=error.code, message=error.message, hint=error.hint)
     except Exception as error:
         _print_trace(error)
+        if is_peer_lost(error):
+            return None
         return RunFailed(
             code="unexpected",
             message=f"The job ended because of an unexpected {type(error).__name__}.",

@@ -23,6 +23,7 @@ from medqlora.models.engine import ModelEngine
 from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
+from medqlora.training.distributed import filled_up, is_main_process
 from medqlora.training.encoding import encoded_dataset
 from medqlora.training.metrics import TrainingMetricsLogger
 
@@ -105,7 +106,7 @@ class QLoRATrainer:
             OutOfMemoryError: Memory ran out.
             TrainingError: The trainer gave up for another reason.
         """
-        from medqlora.training.callback import RunEventCallback
+        from medqlora.training.callback import RunEventCallback, in_step
 
         metrics = TrainingMetricsLogger(self._report)
         callback = RunEventCallback(
@@ -116,13 +117,14 @@ class QLoRATrainer:
             should_save=self._should_save,
         )
         if self._checkpoints:
-            self._checkpoints.prepare()
+            if is_main_process():
+                self._checkpoints.prepare()
             self._arguments.output_dir = str(self._checkpoints.staging)
         else:
             self._arguments.save_strategy = "no"
         # The first point of the held-out loss is the base model's; a resumed run has it already.
         self._arguments.eval_on_start = self._eval_dataset is not None and self._resume_from is None
-        trainer = self._build(dataset, callback)
+        trainer = self._build(dataset, in_step(callback))
         self._begun_at = time.monotonic()
         try:
             trainer.train(
@@ -156,7 +158,7 @@ class QLoRATrainer:
         ours = error if isinstance(error, MedQLoRAError) else translated(error)
         return ErrorRecoveryManager().handle_error(ours)
 
-    def _build(self, dataset: Dataset, callback: Any) -> Any:
+    def _build(self, dataset: Dataset, callbacks: list[Any]) -> Any:
         from transformers import PrinterCallback
 
         from medqlora.models.transformers_engine import TransformersEngine
@@ -165,11 +167,14 @@ class QLoRATrainer:
             model=self._model,
             tokenizer=self._tokenizer,
             arguments=self._arguments,
-            train_dataset=self._encoded(dataset, "train"),
+            train_dataset=filled_up(
+                self._encoded(dataset, "train"),
+                per_device_batch_size=self._arguments.per_device_train_batch_size,
+            ),
             eval_dataset=self._encoded(self._eval_dataset, "eval")
             if self._eval_dataset is not None
             else None,
-            callbacks=[callback],
+            callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
