@@ -62,6 +62,12 @@ def train(job: Job) -> Outcome:
 def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
     config = QLoRAConfig.from_dict(job.spec.config)
     join(config.num_processes)
+    if config.num_processes > 1:
+        job.report_phase(
+            f"{config.num_processes} processes x {config.per_device_train_batch_size} entries x "
+            f"accumulation {config.gradient_accumulation_steps}: {config.effective_batch_size} "
+            "entries a step"
+        )
     loader = QuantizedModelLoader(
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
