@@ -354,7 +354,6 @@ class QLoRAConfig:
             use_cpu=not torch.cuda.is_available(),
             ddp_backend=None if torch.cuda.is_available() else "gloo",
             ddp_find_unused_parameters=False,  # every adapted layer is used in every pass
-            ddp_broadcast_buffers=False,
             bf16=dtype == "bfloat16",
             fp16=dtype == "float16",
             gradient_checkpointing=self.gradient_checkpointing,
