@@ -10,8 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.preparing import LengthReport, PhiExample, TemplateProof
 from medqlora.domain.records import Overlap, PhiFindings
+from medqlora.services.datasets import TermFragments, mean_pieces
 from medqlora.services.screening import COVERS, DOES_NOT_COVER, MEASURED, NO_CERTIFICATE
 from ui import dataset_words, markup, wording
+
+SHOWN_TERMS = 15
 
 
 def columns(names: Sequence[str], samples: Mapping[str, Sequence[str]]) -> str:
@@ -106,6 +109,23 @@ def lengths(report: LengthReport) -> str:
         + f'<div class="mq-histogram" role="img" aria-label="{markup.safe(said)}">{bars}</div>'
         + f'<div class="mq-axis"><span>0</span><span>tokens of an entry</span><span>{last:,}</span>'
         "</div>" + markup.note(wording.LENGTHS_LEGEND)
+    )
+
+
+def terms(found: Sequence[TermFragments]) -> str:
+    """How the tokenizer cuts up medical terms of the entries, those in the most pieces first."""
+    if not found:
+        return ""
+    means = "; ".join(f"{kind} {mean:.1f}" for kind, mean in mean_pieces(found).items())
+    rows = [
+        (one.term, one.kind, " · ".join(one.pieces), f"{len(one.pieces)}", f"{one.count:,}")
+        for one in found[:SHOWN_TERMS]
+    ]
+    headers = ("Term", "Kind", "Its tokens", "Tokens", "Times")
+    return (
+        markup.heading("How medical terms are cut up")
+        + markup.note(wording.TERMS.format(means=means))
+        + markup.table(headers, rows, caption=f"{len(rows)} of {len(found):,} terms found")
     )
 
 

@@ -78,7 +78,8 @@ class Tokens:
         lengths = self._datasets.lengths(*asked)
         if lengths is None:
             return {}
-        return dataset_view.measured(self._view, lengths, self._datasets.proofs(*asked))
+        terms = self._datasets.terms(source_id, _model(settings))
+        return dataset_view.measured(self._view, lengths, terms, self._datasets.proofs(*asked))
 
 
 def _model(settings: Settings) -> str:

@@ -14,6 +14,7 @@ import gradio as gr
 
 from medqlora.domain.dataset import ColumnMapping, DatasetCard, MedicalDataEntry, ValidationResult
 from medqlora.domain.preparing import Draft, DraftRow, LengthReport, PhiExample, TemplateProof
+from medqlora.services.datasets import TermFragments
 from ui import dataset_html, dataset_words, markup, wording
 
 PREVIEW_ROWS = 8
@@ -152,9 +153,17 @@ def of_draft(
     }
 
 
-def measured(view: View, lengths: LengthReport, proofs: Sequence[TemplateProof]) -> Updates:
+def measured(
+    view: View,
+    lengths: LengthReport,
+    terms: Sequence[TermFragments],
+    proofs: Sequence[TemplateProof],
+) -> Updates:
     """Updates of a view once tokens were counted."""
-    return {view.lengths: dataset_html.lengths(lengths), view.proof: dataset_html.proof(proofs)}
+    return {
+        view.lengths: dataset_html.lengths(lengths) + dataset_html.terms(terms),
+        view.proof: dataset_html.proof(proofs),
+    }
 
 
 def not_measured(view: View, why: str) -> Updates:

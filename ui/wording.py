@@ -107,6 +107,10 @@ LENGTHS_LEGEND: Final = (
     "Each bar counts the entries of that length; red ones are longer than the longest entry that "
     "is set in Configure."
 )
+TERMS: Final = (
+    "Tokens of a term on average: {means}. A term in many tokens costs length, and a small model "
+    "learns it more slowly; nothing has to be done about it."
+)
 PROOF_LEGEND: Final = (
     "Entries exactly as the model sees them. Coloured tokens are learned, grey ones only read, "
     "struck ones cut off."

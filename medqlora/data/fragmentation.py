@@ -69,6 +69,13 @@ class FragmentationReport:
         return tuple(said)
 
 
+@dataclass(frozen=True, slots=True)
+class TermSet:
+    """Terms as they are kept."""
+
+    terms: tuple[TermFragments, ...]
+
+
 class TermCounter:
     """Counts the terms of the table in texts, one text after the other."""
 

@@ -91,12 +91,19 @@ class SplitPlanner:
         self._groups = _Numbers()
         self._labels = _Numbers()
 
-    def add(self, entry: MedicalDataEntry) -> None:
-        """Takes note of the next row."""
+    def add(self, entry: MedicalDataEntry, *, group: str | None = None) -> None:
+        """Takes note of the next row.
+
+        Args:
+            entry: The row.
+            group: Its value in the column to group by, where the entry no longer has the true one
+                because it was masked.
+        """
         self._questions.add(normalised(stem_of(entry)))
         self._contexts.add(normalised(entry.context or ""))
         if self._group:
-            self._groups.add(value_of(entry, self._group).strip())
+            value = value_of(entry, self._group) if group is None else group
+            self._groups.add(value.strip())
         if self._label:
             self._labels.add(label_of(value_of(entry, self._label)))
 

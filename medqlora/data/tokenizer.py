@@ -163,7 +163,7 @@ class MedicalTokenizer:
             num_cut += encoded.num_cut
             num_left_out += not encoded.num_trained
             num_shortened += encoded.num_cut > 0
-        terms = counter.terms(self._pieces)
+        terms = counter.terms(self.pieces)
         return FragmentationReport(
             num_entries=num_entries,
             terms=terms,
@@ -173,7 +173,8 @@ class MedicalTokenizer:
             num_cut_tokens=num_cut,
         )
 
-    def _pieces(self, term: str) -> tuple[str, ...]:
+    def pieces(self, term: str) -> tuple[str, ...]:
+        """The tokens of a term as text, as they are in the middle of a sentence."""
         # With a space in front, as within a sentence, which many tokenizers make one token of.
         ids = self._tokenizer(f" {term}", add_special_tokens=False)["input_ids"]
         return tuple(self._tokenizer.decode([one]).strip() for one in ids)

@@ -1,6 +1,6 @@
-"""The job `measure`: token counts and template proofs of a draft or a dataset for one model.
+"""The job `measure`: token counts, template proofs and fragments of terms, for one model.
 
-Both are kept beside the entries, in `tokens/<model>/`, and appear in one step.
+All of it is kept beside the entries, in `tokens/<model>/`, and appears in one step.
 """
 
 from __future__ import annotations
@@ -11,10 +11,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from medqlora.data.entries import iter_entries
+from medqlora.data.fragmentation import TermCounter, TermSet
 from medqlora.data.preparing.lengths import EntryLengths
 from medqlora.data.preparing.proof import ProofSet, WholeProof, prove
 from medqlora.data.preparing.records import DraftFiles, write_record
-from medqlora.data.tokenizer import EncodedEntry, MedicalTokenizer
+from medqlora.data.tokenizer import EncodedEntry, MedicalTokenizer, user_message
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.events import Outcome, RunStopped, RunSucceeded
 from medqlora.models.loader import QuantizedModelLoader
@@ -26,6 +27,7 @@ from medqlora.runs.progress import RowProgress, Stopped, partial_folder
 NUM_PROOFS = 5
 LENGTHS = "lengths.bin"
 PROOFS = "proofs.json"
+TERMS = "terms.json"
 _ANY_LENGTH = 1
 
 
@@ -56,6 +58,7 @@ def measure_into(job: Job, folder: Path, model_name: str, partial: Path) -> int:
     job.report_phase("Loading the tokenizer")
     raw = load_tokenizer(source, model_name=model_name)
     tokenizer = MedicalTokenizer(raw, max_seq_length=_ANY_LENGTH)
+    terms = TermCounter()
     proofs: list[WholeProof] = []
     longest: tuple[int, EncodedEntry] | None = None
 
@@ -64,6 +67,7 @@ def measure_into(job: Job, folder: Path, model_name: str, partial: Path) -> int:
         progress = RowProgress(job)
         for row, entry in enumerate(_entries(folder), start=1):
             encoded = tokenizer.encode_whole(entry)
+            terms.add(f"{user_message(entry)}\n{entry.answer}")
             if row <= NUM_PROOFS:
                 proofs.append(prove(raw, row, encoded))
             elif longest is None or len(encoded.input_ids) > len(longest[1].input_ids):
@@ -76,6 +80,7 @@ def measure_into(job: Job, folder: Path, model_name: str, partial: Path) -> int:
         proofs.append(prove(raw, *longest))
     lengths.write(partial / LENGTHS)
     write_record(partial / PROOFS, ProofSet(tuple(proofs)))
+    write_record(partial / TERMS, TermSet(terms.terms(tokenizer.pieces)))
     target = tokens_folder(folder, model_name)
     target.parent.mkdir(exist_ok=True)
     shutil.rmtree(target, ignore_errors=True)

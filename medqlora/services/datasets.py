@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from medqlora.data.entries import iter_entries
+from medqlora.data.fragmentation import TermFragments, TermSet, mean_pieces
 from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.data.preparing.finishing import CARD
 from medqlora.data.preparing.lengths import EntryLengths
@@ -30,11 +31,13 @@ from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import PersistenceError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace, child
-from medqlora.runs.measure_job import LENGTHS, PROOFS, tokens_folder
+from medqlora.runs.measure_job import LENGTHS, PROOFS, TERMS, tokens_folder
 from medqlora.services.identity import dataset_id, is_hub, sha256_of_file
 from medqlora.services.imports import SAMPLE_NAME, ImportService
 
 PREVIEW_ENTRIES = 100
+
+__all__ = ["DatasetService", "TermFragments", "mean_pieces"]
 
 _TEMPORARY = ".preparing-"
 
@@ -225,6 +228,14 @@ class DatasetService:
             return ()
         kept = read_record(ProofSet, file).proofs
         return tuple(one.cut_to(model_name, max_seq_length) for one in kept)
+
+    def terms(self, source_id: str, model_name: str) -> tuple[TermFragments, ...]:
+        """Drug names, units and abbreviations of the entries, those in the most tokens first.
+
+        Empty before it was measured; see `lengths` for the errors.
+        """
+        file = tokens_folder(self._source(source_id), model_name) / TERMS
+        return read_record(TermSet, file).terms if file.exists() else ()
 
     def attach(self) -> None:
         """Finds imports that outlived an earlier server and removes what killed ones left."""

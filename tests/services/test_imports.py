@@ -326,7 +326,7 @@ def test_the_card_says_where_it_came_from_and_how_it_was_split(
     )
     assert card.split.eval_labels == {"renal": 6, "cardiac": 6}
     sides = [
-        {one.metadata["patient_id"] for one in datasets.entries(card.dataset_id, side)}
+        {int(one.question.split()[-2]) % 10 for one in datasets.entries(card.dataset_id, side)}
         for side in ("train", "eval")
     ]
     assert not sides[0] & sides[1]
@@ -341,3 +341,28 @@ def test_the_card_says_where_it_came_from_and_how_it_was_split(
     datasets.imports.wait(again)
     assert datasets.prepared(again).dataset_id == card.dataset_id
     assert len(datasets.cards()) == 1
+
+
+def test_patients_stay_together_although_their_numbers_are_masked_and_left_out(
+    datasets: DatasetService, tmp_path: Path
+) -> None:
+    rows: list[dict[str, object]] = [
+        {
+            "MRN": f"MRN {4839200 + number % 12}",
+            "patient name": "John Smith",
+            "question": f"What about value {number}?",
+            "answer": f"It is normal for {number}.",
+        }
+        for number in range(60)
+    ]
+    card = datasets.prepare(write_rows(tmp_path / "notes.jsonl", rows), choices=Choices(phi="mask"))
+    assert card.split
+    assert (card.split.group, card.split.label) == ("MRN", "")
+    sides = [
+        {int(one.question.split()[-1][:-1]) % 12 for one in datasets.entries(card.dataset_id, side)}
+        for side in ("train", "eval")
+    ]
+    assert all(sides)
+    assert not sides[0] & sides[1]
+    for line in (datasets.folder(card.dataset_id) / "train.jsonl").read_text().splitlines():
+        assert json.loads(line)["metadata"] == {}

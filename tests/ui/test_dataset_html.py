@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import unescape
 
 from medqlora.data.cleaning import CleaningExample
+from medqlora.data.fragmentation import TermFragments
 from medqlora.domain.preparing import LengthReport, PhiExample, ProofToken, TemplateProof
 from medqlora.domain.records import PhiFindings
 from ui import dataset_html
@@ -110,3 +111,11 @@ def test_columns_stand_with_their_values_as_text() -> None:
     shown = dataset_html.columns(("q", "a"), {"q": (EVIL, "two"), "a": ()})
     assert "<img" not in shown
     assert "two" in shown
+
+
+def test_terms_stand_with_their_tokens() -> None:
+    drug = TermFragments(term="metformin", kind="drug", pieces=("met", "form", "in"), count=4)
+    shown = dataset_html.terms([drug])
+    assert "met · form · in" in shown
+    assert "drug 3.0" in shown
+    assert dataset_html.terms([]) == ""

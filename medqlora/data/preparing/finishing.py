@@ -22,7 +22,7 @@ from medqlora.data.phi.screen import PhiScreen
 from medqlora.data.preparing.hints import is_patient
 from medqlora.data.preparing.overlap import OverlapIndex
 from medqlora.data.preparing.records import DraftFiles, write_record
-from medqlora.data.splitting import SplitPlan, SplitPlanner, stem_of
+from medqlora.data.splitting import SplitPlan, SplitPlanner, stem_of, value_of
 from medqlora.domain.dataset import DatasetCard, MedicalDataEntry
 from medqlora.domain.phi import ScreeningRecord
 from medqlora.domain.preparing import Choices, Draft, DraftRow
@@ -147,12 +147,21 @@ def _treat(
     cleaner = _CountingCleaner(choices.cleaning)
     is_current = draft.rules_version == PhiScreen.version
     with target.open("w", encoding="utf-8", newline="\n") as lines:
-        rows = (cleaned for row in files.iter_rows() if (cleaned := cleaner.clean(row)))
-        entries = _screened(rows, screener, is_current=is_current)
+        # Masking makes all patients one: who belongs together is what stood there before.
+        groups: deque[str] = deque()
+
+        def rows() -> Iterator[DraftRow]:
+            for row in files.iter_rows():
+                if cleaned := cleaner.clean(row):
+                    groups.append(value_of(row.entry, group) if group else "")
+                    yield cleaned
+
+        entries = _screened(rows(), screener, is_current=is_current)
         for count, entry in enumerate(entries, start=1):
+            together = groups.popleft()
             if entry is not None:
-                planner.add(entry)
-                lines.write(entry_line(entry))
+                planner.add(entry, group=together)
+                lines.write(entry_line(entry if choices.phi == "keep" else _unnamed(entry)))
             on_rows("Cleaning and screening", count)
     cleaning = cleaner.record()
     screening = replace(screener.record(), num_rows=draft.num_entries - cleaning.num_rows_dropped)
@@ -160,6 +169,12 @@ def _treat(
         counts = {str(kind): count for kind, count in screening.counts.items()}
         raise decision_needed(counts, screening.rows_touched)
     return _Treated(cleaning, screening)
+
+
+def _unnamed(entry: MedicalDataEntry) -> MedicalDataEntry:
+    """The entry without the columns that say whose row it is: they serve the split alone."""
+    kept = {name: value for name, value in entry.metadata.items() if not is_patient(name)}
+    return entry if len(kept) == len(entry.metadata) else replace(entry, metadata=kept)
 
 
 class _CountingCleaner:

@@ -21,7 +21,13 @@ _MIN_GROUPS = 5
 _NO_LABELS = frozenset({"stem", "system", "split"})
 _NUMBERED = r"[ _-]?(?:id|no|nr|number|key)"
 _PATIENT = re.compile(
-    rf"patient|mrn|(?:patient|subject|person|hadm|admission|encounter|visit|stay|case){_NUMBERED}",
+    r"patient(?:[ _-]?name)?|name of patient|mrn|"
+    rf"(?:patient|subject|person|hadm|admission|encounter|visit|stay|case){_NUMBERED}",
+    re.IGNORECASE,
+)
+_IDENTIFYING = re.compile(
+    r"patient|surname|(?:first|last|full|given|family)[ _-]?name|^name$|mrn|birth|^dob$|address"
+    r"|phone|e-?mail|ssn",
     re.IGNORECASE,
 )
 _DOCUMENT = re.compile(
@@ -50,7 +56,7 @@ class HintCounter:
             if is_patient(column) or _DOCUMENT.fullmatch(column):
                 self._filled[column] += 1
                 self._groups[column].add(fingerprint(str(value)))
-            elif column not in _NO_LABELS:
+            elif column not in _NO_LABELS and not _IDENTIFYING.search(column):
                 self._count_label(column, str(value))
 
     def hints(self) -> ColumnHints:
