@@ -72,12 +72,13 @@ def _launch(directory: RunDirectory, given: list[str]) -> int:
     if "PET_NNODES" not in os.environ:
         options += ["--standalone", "--local-addr=127.0.0.1"]
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    failures: Mapping[int, Any] = {}
     with tempfile.TemporaryDirectory(prefix="medqlora-launcher-") as folder:
         try:
             asked = [*options, f"--log-dir={folder}", "-m", WORKER, *given]
             torchrun.run(torchrun.parse_args(asked))  # type: ignore[no-untyped-call]
         except ChildFailedError as error:
-            return _end(directory, error.failures)
+            failures = error.failures
         except SignalException as ended:
             return 128 + int(ended.sigval)
         except (RendezvousError, DistError) as error:
@@ -86,7 +87,7 @@ def _launch(directory: RunDirectory, given: list[str]) -> int:
                 hint="Check that PET_MASTER_ADDR names the first machine, that PET_MASTER_PORT is "
                 "free there and can be reached, and that PET_NNODES is the same on all.",
             ) from error
-    return 0
+    return _end(directory, failures) if failures else 0
 
 
 def processes_here(spec: JobSpec, environment: Mapping[str, str]) -> int:

@@ -84,7 +84,8 @@ class QLoRATrainer:
         self._engine = engine
         self._eval_dataset = eval_dataset
         self._max_seq_length = max_seq_length
-        self._checkpoints = checkpoints
+        self._checkpoints = checkpoints if is_main_process() else None
+        self._saves = checkpoints is not None
         self._resume_from = resume_from
         self._sink = sink
         self._should_stop = should_stop
@@ -117,10 +118,9 @@ class QLoRATrainer:
             should_save=self._should_save,
         )
         if self._checkpoints:
-            if is_main_process():
-                self._checkpoints.prepare()
+            self._checkpoints.prepare()
             self._arguments.output_dir = str(self._checkpoints.staging)
-        else:
+        if not self._saves:
             self._arguments.save_strategy = "no"
         # The first point of the held-out loss is the base model's; a resumed run has it already.
         self._arguments.eval_on_start = self._eval_dataset is not None and self._resume_from is None
