@@ -352,7 +352,9 @@ class QLoRAConfig:
             seed=self.seed,
             data_seed=self.seed,
             use_cpu=not torch.cuda.is_available(),
-            ddp_backend=None if torch.cuda.is_available() else "gloo",
+            ddp_backend="gloo"
+            if self.num_processes > 1 and not torch.cuda.is_available()
+            else None,
             ddp_find_unused_parameters=False,  # every adapted layer is used in every pass
             bf16=dtype == "bfloat16",
             fp16=dtype == "float16",
