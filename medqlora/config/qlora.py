@@ -250,9 +250,8 @@ class QLoRAConfig:
     @property
     def effective_batch_size(self) -> int:
         """Entries that go into one optimizer step, on all devices together."""
-        return (
-            self.per_device_train_batch_size * self.gradient_accumulation_steps * self.num_processes
-        )
+        per_device = self.per_device_train_batch_size * self.gradient_accumulation_steps
+        return per_device * self.num_processes
 
     def total_steps(self, num_entries: int) -> int:
         """Optimizer steps of a run over `num_entries` training entries."""
@@ -337,7 +336,7 @@ class QLoRAConfig:
 
         total = self.total_steps(num_entries)
         dtype = self.resolved_compute_dtype()
-        arguments = SFTConfig(
+        return SFTConfig(
             output_dir=str(output_dir),
             max_steps=total,
             per_device_train_batch_size=self.per_device_train_batch_size,
@@ -352,10 +351,6 @@ class QLoRAConfig:
             seed=self.seed,
             data_seed=self.seed,
             use_cpu=not torch.cuda.is_available(),
-            ddp_backend="gloo"
-            if self.num_processes > 1 and not torch.cuda.is_available()
-            else None,
-            ddp_find_unused_parameters=False,  # every adapted layer is used in every pass
             bf16=dtype == "bfloat16",
             fp16=dtype == "float16",
             gradient_checkpointing=self.gradient_checkpointing,
@@ -373,10 +368,6 @@ class QLoRAConfig:
             dataloader_pin_memory=False,
             remove_unused_columns=False,
         )
-        # One process trains on one GPU; with more in sight the library would spread it by
-        # DataParallel, which does not take 4-bit weights.
-        arguments._n_gpu = min(arguments.n_gpu, 1)
-        return arguments
 
     def changed(self, **values: Any) -> QLoRAConfig:
         """A copy with some settings changed, checked again."""

@@ -22,6 +22,7 @@ from medqlora.errors import ConfigError, TrainingError
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import PeftModel
+    from trl import SFTConfig
 
 PATIENCE = timedelta(hours=2)
 """How long a process waits for another one; the main one may be fetching a model meanwhile."""
@@ -77,6 +78,14 @@ def join(num_processes: int) -> None:
     # Gloo also where there are GPUs: what is decided is told without waiting for them.
     backend = "cpu:gloo,cuda:nccl" if num_gpus else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
+
+
+def suit_to_processes(arguments: SFTConfig) -> None:
+    """Sets what the trainer has to know of processes and GPUs."""
+    arguments.ddp_find_unused_parameters = False  # every adapted layer is used in every pass
+    # One process trains on one GPU; with more in sight the library would spread it by
+    # DataParallel, which does not take 4-bit weights.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
 
 
 def agreed(value: T) -> T:

@@ -23,7 +23,7 @@ from medqlora.models.engine import ModelEngine
 from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
-from medqlora.training.distributed import filled_up, is_main_process
+from medqlora.training.distributed import filled_up, is_main_process, suit_to_processes
 from medqlora.training.encoding import encoded_dataset
 from medqlora.training.metrics import TrainingMetricsLogger
 
@@ -124,6 +124,7 @@ class QLoRATrainer:
             self._arguments.save_strategy = "no"
         # The first point of the held-out loss is the base model's; a resumed run has it already.
         self._arguments.eval_on_start = self._eval_dataset is not None and self._resume_from is None
+        suit_to_processes(self._arguments)
         trainer = self._build(dataset, in_step(callback))
         self._begun_at = time.monotonic()
         try:
