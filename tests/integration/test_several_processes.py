@@ -23,7 +23,6 @@ from medqlora.runs.supervisor import open_attempt
 from medqlora.services import Services
 from tests.waiting import wait_for_end, wait_for_step, wait_until
 
-NUM_ROWS = 42
 CONFIG = QLoRAConfig(
     EMBEDDED_MODEL,
     rank=4,
@@ -54,18 +53,21 @@ def services(tiny_workspace: Workspace) -> Iterator[Services]:
 
 @pytest.fixture
 def dataset_id(services: Services, tmp_path: Path) -> str:
-    """A dataset whose entries cannot be shared out equally among two processes."""
-    path = tmp_path / "pairs.jsonl"
+    """Forty entries to learn from, ten steps an epoch."""
+    return prepared(services, tmp_path / "pairs.jsonl", num_rows=44, num_train=40)
+
+
+def prepared(services: Services, path: Path, *, num_rows: int, num_train: int) -> str:
     rows = [
         {
             "question": f"What does lab value {i} mean?",
             "answer": f"Value {i} is {'within' if i % 3 else 'well above'} its usual range.",
         }
-        for i in range(NUM_ROWS)
+        for i in range(num_rows)
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     card = services.datasets.prepare(path)
-    assert card.num_train % 4
+    assert card.num_train == num_train
     return card.dataset_id
 
 
@@ -149,6 +151,25 @@ def test_a_run_with_another_number_of_processes_is_refused(
     assert isinstance(end, RunFailed)
     assert end.code == "config_error"
     assert "asked for num_processes 2, and 1 were started" in end.message
+
+
+@pytest.mark.slow
+def test_each_entry_is_seen_once_an_epoch_where_they_do_not_come_out_even(
+    services: Services, tmp_path: Path
+) -> None:
+    dataset_id = prepared(services, tmp_path / "odd.jsonl", num_rows=42, num_train=38)
+    epoch = CONFIG.changed(max_steps=10)
+    alone = epoch.changed(num_processes=1, per_device_train_batch_size=4)
+    num_tokens = [
+        [
+            one.num_tokens
+            for one in services.training.directory(run_id).read_events()
+            if isinstance(one, StepLogged)
+        ][-1]
+        for run_id in (finished(services, config, dataset_id) for config in (epoch, alone))
+    ]
+    num_filled, tokens_of_each = 2, 2
+    assert num_tokens[0] == num_tokens[1] + num_filled * tokens_of_each
 
 
 @pytest.mark.slow
