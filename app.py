@@ -87,6 +87,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="folder for runs, adapters and prepared data (default: %(default)s)",
     )
+    add(
+        "--mirror",
+        metavar="PLACE",
+        help="keep copies of runs in a folder (such as one on Google Drive) or at a URL such as "
+        "s3://bucket/folder; 'off' ends it; as the last time by default",
+    )
     add("--share", action="store_true", help="make a public link through Gradio's servers")
     add(
         "--max-upload-mb",
@@ -137,6 +143,7 @@ def serve_page(options: argparse.Namespace) -> None:
         workspace=options.workspace.expanduser(),
         share=options.share,
         max_upload_mb=options.max_upload_mb,
+        mirror=options.mirror,
     )
 
 

@@ -35,6 +35,9 @@ from medqlora.train_options import (
     take_data_options,
 )
 
+MIRROR_SECONDS = 60.0
+"""How long a command that is done waits until its run is safe; the copying goes on after it."""
+
 Result = tuple[dict[str, Any], int]
 Command = Callable[[argparse.Namespace], Result]
 
@@ -55,7 +58,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def inspect(options: argparse.Namespace) -> Result:
     """What is in a file, or in a dataset of the hub written as hub:owner/name[:config[:split]]."""
-    services = Services.open(options.workspace)
+    services = _open(options)
     mapping = mapping_of(options)
     if options.report:
         check_report_name(options.report)
@@ -68,7 +71,7 @@ def inspect(options: argparse.Namespace) -> Result:
 
 def train(options: argparse.Namespace) -> Result:
     """Trains on a file, with settings from a JSON file."""
-    services = Services.open(options.workspace)
+    services = _open(options)
     values = read_settings(options.config)
     data = take_data_options(options, values)
     seed = services.configuration.complete(values).seed
@@ -86,7 +89,7 @@ def train(options: argparse.Namespace) -> Result:
 
 def resume(options: argparse.Namespace) -> Result:
     """Goes on with a run."""
-    services = Services.open(options.workspace)
+    services = _open(options)
     directory = _run_directory(services, options.run_dir)
     if not directory.snapshot().can_resume:
         raise PersistenceError(
@@ -98,7 +101,7 @@ def resume(options: argparse.Namespace) -> Result:
 
 def evaluate(options: argparse.Namespace) -> Result:
     """Asks base and fine-tuned model the held-out entries, or own queries."""
-    services = Services.open(options.workspace)
+    services = _open(options)
     run = _run_directory(services, options.run_dir)
     entries = from_queries(options.query) if options.query else held_out(run, limit=options.limit)
     path = services.workspace.evaluations / new_run_id(run.spec().dataset["name"])
@@ -111,7 +114,7 @@ def evaluate(options: argparse.Namespace) -> Result:
 
 def compare(options: argparse.Namespace) -> Result:
     """Asks base and fine-tuned model one question."""
-    services = Services.open(options.workspace)
+    services = _open(options)
     turns = [{"role": "user", "content": options.prompt}]
     settings = GenerationSettings(max_new_tokens=options.max_new_tokens)
     adapter = _run_directory(services, options.run_dir).adapter
@@ -132,12 +135,29 @@ def compare(options: argparse.Namespace) -> Result:
     }, 0
 
 
+def mirror(options: argparse.Namespace) -> Result:
+    """Lists the runs in the mirror."""
+    return {"runs": [asdict(run) for run in _open(options).mirror.runs()]}, 0
+
+
+def restore(options: argparse.Namespace) -> Result:
+    """Brings a run back from the mirror, the last one unless named."""
+    return asdict(_open(options).mirror.restore(options.run_id)), 0
+
+
 def runs(options: argparse.Namespace) -> Result:
     """Lists the runs of the workspace."""
-    return {"runs": [asdict(run) for run in Services.open(options.workspace).training.runs()]}, 0
+    return {"runs": [asdict(run) for run in _open(options).training.runs()]}, 0
+
+
+def _open(options: argparse.Namespace) -> Services:
+    return Services.open(options.workspace, mirror=options.mirror)
 
 
 def _run(services: Services, directory: RunDirectory) -> Result:
+    is_mirrored = directory.path.parent == services.workspace.runs
+    if is_mirrored:
+        services.mirror.ensure()
     snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_Progress().say)
     outcome = snapshot.outcome
     assert outcome is not None, "a run in the foreground has ended"
@@ -152,10 +172,11 @@ def _run(services: Services, directory: RunDirectory) -> Result:
     if isinstance(outcome, RunFailed):
         failure = {"code": outcome.code, "message": outcome.message, "hint": outcome.hint}
         return {**document, "error": failure}, 1
-    return {
-        **document,
-        **{k: v for k, v in asdict(outcome).items() if k in ("metrics", "checkpoint_step")},
-    }, 0
+    document |= {k: v for k, v in asdict(outcome).items() if k in ("metrics", "checkpoint_step")}
+    if is_mirrored and (kept := services.mirror.wait_until_safe(directory.run_id, MIRROR_SECONDS)):
+        say(kept.message)
+        document["mirror"] = asdict(kept)
+    return document, 0
 
 
 def _run_directory(services: Services, given: str) -> RunDirectory:
@@ -192,6 +213,9 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
     )
+    common.add_argument(
+        "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
+    )
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser = argparse.ArgumentParser(prog="python -m medqlora", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -225,6 +249,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("prompt")
     one.add_argument("--max-new-tokens", type=int, default=160, help="longest answer")
     add("runs", runs)
+    add("mirror", mirror)
+    one = add("restore", restore)
+    one.add_argument("run_id", nargs="?", help="id of the run")
     return parser
 
 

@@ -69,8 +69,8 @@ _STEPS: Mapping[type[MedQLoRAError], tuple[str, ...]] = {
     ),
     SessionError: (
         "Open the notebook again and run its cells from the top.",
-        "Start the app with the same workspace folder.",
-        "Press Resume on Train; the run goes on from its last checkpoint.",
+        "Start the app with the same workspace folder, or with the same mirror.",
+        "Press Resume on Train, or Continue my last run; it goes on from its last checkpoint.",
     ),
     DiskFullError: (
         "Delete runs or datasets that are no longer needed, or free other space.",
@@ -142,13 +142,14 @@ class ErrorRecoveryManager:
         """How to go on after the notebook session was lost."""
         return ReconnectionGuide(
             message=(
-                "The session ended; every checkpoint that was reported as saved is "
-                "still in the workspace."
+                "The session ended; a run that the Train tab called safe in Drive is there up to "
+                "that step."
             ),
             steps=(
-                "Open the notebook again and run its cells from the top.",
-                "Start the app with the same workspace folder.",
-                "Open the Train tab, choose the interrupted run and press Resume.",
+                "Open the notebook again and run its cells from the top, with keep_on_drive "
+                "ticked as before.",
+                "Open the Train tab and press Continue my last run: it is fetched from Drive.",
+                "If the workspace is still there, choose the interrupted run and press Resume.",
             ),
         )
 

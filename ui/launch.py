@@ -26,7 +26,15 @@ PASSWORD_BYTES = 24
 SESSIONS_KEPT = 100
 
 
-def serve(*, host: str, port: int, workspace: Path, share: bool, max_upload_mb: int) -> None:
+def serve(
+    *,
+    host: str,
+    port: int,
+    workspace: Path,
+    share: bool,
+    max_upload_mb: int,
+    mirror: str | None = None,
+) -> None:
     """Serves the page until SIGINT or SIGTERM.
 
     Args:
@@ -35,12 +43,13 @@ def serve(*, host: str, port: int, workspace: Path, share: bool, max_upload_mb: 
         workspace: Folder of runs, adapters and prepared data.
         share: Whether to also make a public link through Gradio's servers.
         max_upload_mb: Largest file that is taken, in megabytes.
+        mirror: Where runs are copied to from now on, or `off`; as before when not given.
 
     Raises:
         MedQLoRAError: The workspace or the port cannot be used.
     """
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    services = Services.open(workspace)
+    services = Services.open(workspace, mirror=mirror)
     claim = claim_workspace(services.workspace)
     private = Path(tempfile.mkdtemp(prefix="medqlora-page-"))
     try:

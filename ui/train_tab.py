@@ -15,6 +15,7 @@ from medqlora.errors import DataError
 from medqlora.services import Services
 from ui import dataset_words, markup, present, wording
 from ui.guard import guarded, guarded_tick
+from ui.mirror_line import MirrorLine
 from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, status_html, tab_name
 
 
@@ -38,6 +39,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                     visible=False,
                 )
                 resume = gr.Button("Resume", elem_id="train-resume", visible=False)
+                kept = MirrorLine(shared.services)
                 session = gr.HTML(elem_id="train-session")
                 with gr.Accordion(wording.CONNECTION_LOST, open=False, elem_id="train-guide"):
                     gr.HTML(_guide(shared.services))
@@ -62,6 +64,8 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
     )
     stop.click(guarded(handlers.stop), shared.run_id, [status, stop], **LIGHT)
     resume.click(guarded(handlers.resume), resumable, [shared.run_id, *live], **BUSY)
+    kept.wire(shared)
+    kept.button.click(guarded(handlers.continue_last), None, [shared.run_id, *live], **BUSY)
     timer.tick(guarded_tick(handlers.tick), [shared.run_id, seen], live, **LIGHT)
 
 
@@ -77,6 +81,7 @@ class Handlers:
         self._configuration = services.configuration
         self._training = services.training
         self._guidance = services.guidance
+        self._mirror = services.mirror
 
     def load(self, dataset_id: str, settings: dict[str, Any], run_id: str) -> list[Any]:
         """A page load: all as it stands, but the timer waits until the tab is opened."""
@@ -114,6 +119,14 @@ class Handlers:
             raise DataError("No run is chosen.", hint="Choose one from the list above the button.")
         self._training.resume(run_id)
         return [run_id, *self._live(run_id)]
+
+    def continue_last(self) -> list[Any]:
+        """Brings the last run back from the mirror and goes on with it."""
+        restored = self._mirror.restore()
+        gr.Info(markup.safe(restored.message), duration=15)
+        if restored.can_resume:
+            self._training.resume(restored.run_id)
+        return [restored.run_id, *self._live(restored.run_id)]
 
     def tick(self, run_id: str, seen: int) -> Any:
         """What is new since the last second; nothing when nothing is."""

@@ -161,6 +161,8 @@ PLAN: Final = (
     "{model}: {steps} steps of {batch} entries, LoRA rank {rank}, learning rate {rate}. "
     "Change them in Configure."
 )
+CONTINUE_LAST: Final = "Continue my last run"
+BRING_BACK_LAST: Final = "Bring back my last run"
 READY_TO_TRAIN: Final = "Ready. Press Start training."
 STOPPING: Final = "Stopping: the current step ends, then a checkpoint is saved."
 NO_RUN: Final = "No run yet. Start one in Train."

@@ -9,6 +9,7 @@ At the top it needs the standard library alone: the first cell runs before anyth
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from medqlora.colab.dependencies import DependencyInstaller
@@ -16,6 +17,7 @@ from medqlora.colab.python_environment import check_python, environment_kind
 from medqlora.errors import NoGpuError, SessionError
 
 DRIVE = Path("/content/drive")
+MIRROR_ON_DRIVE = "medqlora-mirror"
 FRAME_HEIGHT = "900"
 
 
@@ -62,19 +64,41 @@ def describe_machine() -> str:
     return "\n".join(lines)
 
 
-def choose_workspace(folder: str, *, keep_on_drive: bool) -> Path:
-    """Where runs, adapters and prepared data go; says what becomes of it.
+def choose_workspace(folder: str, *, keep_on_drive: bool, mirror: str = "") -> Path:
+    """Where runs, adapters and prepared data go, and where runs are copied to.
+
+    The workspace is always on this machine: work goes on when Drive hangs or is gone.
 
     Args:
-        folder: A folder of this machine; on Drive, its last part names the folder there.
-        keep_on_drive: Whether to keep it on the user's Google Drive, which asks for permission.
+        folder: A folder of this machine.
+        keep_on_drive: Whether runs are copied to the user's Google Drive, which asks for
+            permission.
+        mirror: Another place to copy them to, such as `s3://bucket/folder`; the environment may
+            name one too.
 
     Raises:
         SessionError: There is no Drive here, or it could not be opened.
+        StorageUnavailableError: The mirror's address is none, or needs a package.
     """
-    if not keep_on_drive:
-        print(f"Workspace: {folder}. It is lost when this Colab session ends.")
-        return Path(folder).expanduser().resolve()
+    from medqlora.persistence.storage_address import NO_MIRROR, VARIABLE, set_mirror
+    from medqlora.persistence.workspace import Workspace
+
+    place = str(_mounted_drive()) if keep_on_drive else mirror
+    workspace = Workspace.open(Path(folder))
+    address = set_mirror(workspace, place or os.environ.get(VARIABLE) or NO_MIRROR)
+    print(f"Workspace: {workspace.root}. It is lost when this Colab session ends.")
+    if address:
+        print(
+            f"Runs are copied to {address.label} in the background, with their data, checkpoints "
+            "and adapters. The Train tab says up to which step they are safe."
+        )
+    if keep_on_drive:
+        print("Drive passes files on with a delay of its own: wait before you close the session.")
+    return workspace.root
+
+
+def _mounted_drive() -> Path:
+    """The folder of the mirror on the user's Drive, once that is mounted."""
     way_out = "Untick keep_on_drive, and save what you make with the last cell."
     try:
         from google.colab.drive import mount
@@ -84,9 +108,7 @@ def choose_workspace(folder: str, *, keep_on_drive: bool) -> Path:
         mount(str(DRIVE))
     except (ValueError, OSError) as error:  # what Colab raises when permission is not given
         raise SessionError("Google Drive could not be opened.", hint=way_out) from error
-    workspace = DRIVE / "MyDrive" / Path(folder).name
-    print(f"Workspace: {workspace}. Drive uploads with a delay: wait before you close the session.")
-    return workspace
+    return DRIVE / "MyDrive" / MIRROR_ON_DRIVE
 
 
 def show_frame(port: int) -> None:

@@ -129,7 +129,7 @@ class SessionManager:
         if is_too_long:
             advice = (
                 "The run needs more than that: it goes on from its last checkpoint in a new "
-                "session, if the workspace is on your Drive. "
+                "session, if runs are copied to your Drive. "
             )
         elif is_short:
             advice = "Save your work and start a new session before a long run. "

@@ -1,35 +1,39 @@
-"""CloudStorageInterface: copies of files in a folder elsewhere, each checked by its SHA-256.
+"""CloudStorageInterface: files in a storage elsewhere, each read back before it counts as kept.
 
-A backend is one row of `BACKENDS`: a local folder, or a folder inside a mount such as Google Drive
-on Colab. So far this copies what it is told to, one file at a time; mirroring a workspace by itself
-and going on after a lost connection come later. Nothing here logs in anywhere or encrypts.
+A storage is one row of `BACKENDS`: a folder, a folder inside a mount such as Google Drive on
+Colab, or whatever fsspec can open. This copies what it is told to, one file at a time; how a user
+names a storage is `storage_address`'s, what a run needs elsewhere `mirror`'s work. Nothing here
+logs in anywhere: each storage finds its credentials where its own tools do.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import shutil
+import re
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import IO, Protocol
 
-from medqlora.errors import PersistenceError, StorageUnavailableError
-from medqlora.persistence.atomic import translated_os_errors, write_text
+from medqlora.errors import DiskFullError, PersistenceError, StorageUnavailableError
+from medqlora.persistence.folders import LocalFolder, MountedFolder
+from medqlora.persistence.fsspec_storage import FsspecStorage
 
-_HASH_SUFFIX = ".sha256"
+CHUNK_BYTES = 4 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredFile:
-    """A file in the storage.
+    """A file that was read back from the storage and found whole.
 
     Attributes:
         key: Its name there, with forward slashes.
         size_bytes: Its size.
-        sha256: Hash of what was uploaded.
+        sha256: Hash of its bytes.
     """
 
     key: str
@@ -38,94 +42,34 @@ class StoredFile:
 
 
 class StorageBackend(Protocol):
-    """A place that keeps files by key. Raises StorageUnavailableError and DiskFullError."""
+    """A place that keeps files by key. Any of these may raise an OSError, as files do."""
 
-    def put(self, source: Path, key: str, *, sha256: str) -> None:
-        """Keeps a copy of `source` and its hash; a file that is there is replaced in one step."""
+    def write(self, key: str) -> AbstractContextManager[IO[bytes]]:
+        """A new file; one that is there is replaced once the new one is closed."""
         ...
 
-    def get(self, key: str, target: Path) -> None:
-        """Copies the file to `target`."""
+    def read(self, key: str) -> AbstractContextManager[IO[bytes]]:
+        """The bytes that are there now."""
         ...
 
-    def files(self) -> tuple[StoredFile, ...]:
-        """All files, sorted by key."""
+    def sizes(self, prefix: str) -> Mapping[str, int]:
+        """Size in bytes of every file whose key begins with the folder `prefix`, by key."""
         ...
 
-    def actual_sha256(self, key: str) -> str:
-        """Hash of the bytes that are there now."""
+    def remove(self, key: str) -> None:
+        """Removes a file."""
         ...
 
-
-class LocalFolder:
-    """A folder of this machine, made when missing.
-
-    Args:
-        location: The folder.
-    """
-
-    def __init__(self, location: str) -> None:
-        self._root = Path(location).expanduser().resolve()
-        with translated_os_errors(self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
-
-    def put(self, source: Path, key: str, *, sha256: str) -> None:
-        """See `StorageBackend`."""
-        target = self._root / key
-        with translated_os_errors(target.parent):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            _copy(source, target)
-        write_text(target.with_name(target.name + _HASH_SUFFIX), sha256 + "\n")
-
-    def get(self, key: str, target: Path) -> None:
-        """See `StorageBackend`."""
-        with translated_os_errors(target.parent):
-            _copy(self._root / key, target)
-
-    def files(self) -> tuple[StoredFile, ...]:
-        """See `StorageBackend`; files that others put there, without a hash, are not listed."""
-        with translated_os_errors(self._root):
-            hashes = sorted(self._root.rglob(f"*{_HASH_SUFFIX}"))
-            found = [(one.with_name(one.name.removesuffix(_HASH_SUFFIX)), one) for one in hashes]
-            return tuple(
-                StoredFile(
-                    key=file.relative_to(self._root).as_posix(),
-                    size_bytes=file.stat().st_size,
-                    sha256=recorded.read_text(encoding="utf-8").strip(),
-                )
-                for file, recorded in found
-                if file.is_file()
-            )
-
-    def actual_sha256(self, key: str) -> str:
-        """See `StorageBackend`."""
-        with translated_os_errors(self._root):
-            return _sha256(self._root / key)
-
-
-class MountedFolder(LocalFolder):
-    """A folder inside a mount, such as `/content/drive/MyDrive/medqlora`.
-
-    A mount that is gone leaves an ordinary folder behind; what is written there is lost with the
-    machine, so it is refused.
-
-    Args:
-        location: The folder; made when missing.
-    """
-
-    def __init__(self, location: str) -> None:
-        path = Path(location).expanduser().absolute()
-        if not any(os.path.ismount(one) for one in (path, *path.parents) if one != Path("/")):
-            raise StorageUnavailableError(
-                f"{path} is not inside a mounted drive.",
-                hint="On Colab run: from google.colab import drive; drive.mount('/content/drive')",
-            )
-        super().__init__(location)
+    def is_settled(self, key: str) -> bool:
+        """Whether the file has left this machine, as far as the storage tells."""
+        ...
 
 
 BACKENDS: dict[str, Callable[[str], StorageBackend]] = {
     "local": LocalFolder,
+    "file": LocalFolder,
     "mounted": MountedFolder,
+    "fsspec": FsspecStorage,
 }
 """How a backend is made from its location, by name."""
 
@@ -136,18 +80,24 @@ class CloudStorageInterface:
     Args:
         backend: A name of `BACKENDS`.
         location: Where in it; for folders their path.
+        on_progress: Called whenever something moves; who hears nothing for long may take the
+            storage for hung.
 
     Raises:
         StorageUnavailableError: There is no such backend, or it cannot be reached.
     """
 
-    def __init__(self, backend: str, location: str) -> None:
+    def __init__(
+        self, backend: str, location: str, *, on_progress: Callable[[], None] = lambda: None
+    ) -> None:
         if backend not in BACKENDS:
             raise StorageUnavailableError(
                 f"There is no storage called {backend!r}.",
                 hint=f"Choose one of: {', '.join(BACKENDS)}.",
             )
-        self._backend = BACKENDS[backend](location)
+        self._on_progress = on_progress
+        with _translated():
+            self._backend = BACKENDS[backend](location)
 
     def upload_file(self, path: Path, *, key: str | None = None) -> StoredFile:
         """Keeps a copy of a file and reads it back to be sure.
@@ -158,65 +108,133 @@ class CloudStorageInterface:
 
         Raises:
             PersistenceError: The file is missing, the key is not one, or the copy is not the file.
-            DiskFullError: No space is left.
+            StorageUnavailableError: The storage cannot be reached.
+            DiskFullError: No space is left there.
         """
-        name = _checked_key(key if key is not None else path.name)
+        name = checked_key(key if key is not None else path.name)
         if not path.is_file():
             raise PersistenceError(
                 f"There is no file {path}.", hint="Choose a file that is there; folders are zipped."
             )
-        digest = _sha256(path)
-        self._backend.put(path, name, sha256=digest)
-        self._refuse_damaged(name, digest)
-        return StoredFile(key=name, size_bytes=path.stat().st_size, sha256=digest)
+        with (
+            path.open("rb") as source,
+            _translated(),
+            _no_place(),
+            self._backend.write(name) as target,
+        ):
+            stored = self._copied(source, target, key=name, limit=None)
+        if not self.verify(stored):
+            raise PersistenceError(
+                f"The stored copy of {name} is damaged.",
+                hint="Upload it again; the original was not touched.",
+            )
+        return stored
 
-    def download(self, key: str, target: Path) -> Path:
-        """Copies a file back to `target`, once its bytes are those that were uploaded.
+    def download(self, stored: StoredFile, target: Path) -> Path:
+        """Copies a file back to `target`, which is there once the bytes are the ones uploaded.
 
         Raises:
-            PersistenceError: There is no such file, or it is damaged.
-            DiskFullError: No space is left.
+            PersistenceError: It is missing or damaged, or something is at `target`.
+            StorageUnavailableError: The storage cannot be reached.
+            DiskFullError: No space is left for it.
         """
-        stored = self._stored(key)
-        self._refuse_damaged(stored.key, stored.sha256)
-        self._backend.get(stored.key, target)
+        key = checked_key(stored.key)
+        if target.exists():
+            raise PersistenceError(
+                f"{target.name} is there already.", hint="Nothing was overwritten."
+            )
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".download-") as folder:
+            part = Path(folder) / "part"
+            with _translated(), self._backend.read(key) as source, part.open("wb") as copy:
+                # One byte more than expected is enough to know that it is another file.
+                found = self._copied(source, copy, key=key, limit=stored.size_bytes + 1)
+                copy.flush()
+                os.fsync(copy.fileno())
+            if found != stored:
+                raise PersistenceError(
+                    f"The stored copy of {key} is damaged.", hint="Use an older copy."
+                )
+            part.rename(target)
         return target
 
-    def list(self) -> tuple[StoredFile, ...]:
-        """All files that were uploaded, sorted by key."""
-        return self._backend.files()
-
-    def verify(self, key: str) -> bool:
+    def verify(self, stored: StoredFile) -> bool:
         """Whether the bytes that are there are those that were uploaded.
 
         Raises:
             PersistenceError: There is no such file.
+            StorageUnavailableError: The storage cannot be reached.
         """
-        stored = self._stored(key)
-        return self._backend.actual_sha256(stored.key) == stored.sha256
+        with _translated(), self._backend.read(checked_key(stored.key)) as source:
+            found = self._copied(source, None, key=stored.key, limit=stored.size_bytes + 1)
+        return found == stored
 
-    def _stored(self, key: str) -> StoredFile:
-        by_key: Mapping[str, StoredFile] = {one.key: one for one in self._backend.files()}
-        name = _checked_key(key)
-        if name not in by_key:
-            raise PersistenceError(
-                f"There is no file {name} in the storage.",
-                hint="Choose one of those that list() gives.",
-            )
-        return by_key[name]
+    def read(self, key: str, *, limit: int) -> bytes:
+        """The first `limit` bytes of a small file.
 
-    def _refuse_damaged(self, key: str, sha256: str) -> None:
-        if self._backend.actual_sha256(key) != sha256:
-            raise PersistenceError(
-                f"The stored copy of {key} is damaged.",
-                hint="Upload it again; the original was not touched.",
-            )
+        Raises:
+            PersistenceError: There is no such file.
+            StorageUnavailableError: The storage cannot be reached.
+        """
+        self._on_progress()
+        with _translated(), self._backend.read(checked_key(key)) as source:
+            return source.read(limit)
+
+    def sizes(self, prefix: str = "") -> Mapping[str, int]:
+        """Size in bytes of every file in the folder `prefix`, by key, sorted.
+
+        Raises:
+            StorageUnavailableError: The storage cannot be reached.
+        """
+        self._on_progress()
+        with _translated():
+            found = self._backend.sizes(prefix)
+        return {key: found[key] for key in sorted(found)}
+
+    def remove(self, key: str) -> None:
+        """Removes a file.
+
+        Raises:
+            StorageUnavailableError: The storage cannot be reached.
+        """
+        self._on_progress()
+        with _translated():
+            self._backend.remove(checked_key(key))
+
+    def is_settled(self, key: str) -> bool:
+        """Whether a file has left this machine, as far as the storage tells."""
+        with _translated():
+            return self._backend.is_settled(checked_key(key))
+
+    def _copied(
+        self, source: IO[bytes], target: IO[bytes] | None, *, key: str, limit: int | None
+    ) -> StoredFile:
+        """Reads to the end, or to `limit` bytes; says what went by."""
+        digest = hashlib.sha256()
+        size = 0
+        while limit is None or size < limit:
+            self._on_progress()
+            chunk = source.read(CHUNK_BYTES if limit is None else min(CHUNK_BYTES, limit - size))
+            if not chunk:
+                break
+            digest.update(chunk)
+            size += len(chunk)
+            if target is not None:
+                target.write(chunk)
+        self._on_progress()
+        return StoredFile(key=key, size_bytes=size, sha256=digest.hexdigest())
 
 
-def _checked_key(key: str) -> str:
-    parts = PurePosixPath(key).parts
-    is_fine = bool(parts) and not key.startswith("/") and "\\" not in key and "\0" not in key
-    if not is_fine or any(part.startswith(".") for part in parts) or key.endswith(_HASH_SUFFIX):
+_KEY_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+
+
+def checked_key(key: str) -> str:
+    """`key`, if it stays inside the storage whatever the storage is.
+
+    Raises:
+        PersistenceError: It does not.
+    """
+    parts = key.split("/")
+    if len(key) > 600 or not all(_KEY_PART.fullmatch(part) for part in parts):
         raise PersistenceError(
             f"{key[:80]!r} cannot be the name of a stored file.",
             hint="Use a relative path without dots in front, such as runs/adapter.zip.",
@@ -224,19 +242,35 @@ def _checked_key(key: str) -> str:
     return str(PurePosixPath(key))
 
 
-def _copy(source: Path, target: Path) -> None:
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=".copy-")
+@contextmanager
+def _no_place() -> Iterator[None]:
+    """Nothing can be missing for a new file but the place itself."""
     try:
-        with os.fdopen(handle, "wb") as copy, source.open("rb") as original:
-            shutil.copyfileobj(original, copy)
-            copy.flush()
-            os.fsync(copy.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        yield
+    except FileNotFoundError as error:
+        raise StorageUnavailableError(
+            "There is no such folder or bucket.",
+            hint="Make it first, or see that the address is right.",
+        ) from error
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turns the errors of files, which is what all backends raise, into ours, once."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise PersistenceError(
+            "A file is missing in the storage.", hint="Choose one of those that sizes() lists."
+        ) from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                "There is no space left for the copy.",
+                hint="Free some space there; what is on this machine is not touched.",
+            ) from error
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise StorageUnavailableError(
+            f"The storage does not answer: {reason}.",
+            hint="It is tried again by itself; see that it is mounted or that the network works.",
+        ) from error

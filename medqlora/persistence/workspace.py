@@ -7,6 +7,8 @@
       runs/         training runs, one folder each
       evaluations/  evaluations, one folder each
       uploads/      files as users gave them, removed once prepared
+      mirror/       how far copies elsewhere are, and what is on its way
+      settings.json what holds for the whole workspace
       machine.lock  held by the job that uses the machine
       server.lock   held by the server
 
@@ -88,6 +90,16 @@ class Workspace:
         return self.root / "uploads"
 
     @property
+    def mirror(self) -> Path:
+        """How far copies elsewhere are, and what is on its way; made when a mirror is set."""
+        return self.root / "mirror"
+
+    @property
+    def settings(self) -> Path:
+        """What holds for the whole workspace."""
+        return self.root / "settings.json"
+
+    @property
     def machine_lock(self) -> Path:
         """Held by the job that uses the machine."""
         return self.root / "machine.lock"
@@ -104,13 +116,18 @@ def child(folder: Path, name: str) -> Path:
     Raises:
         StorageUnavailableError: The name is not one of our ids, or nothing is called so.
     """
-    path = folder / name if _ID.fullmatch(name) else None
+    path = folder / name if is_id(name) else None
     if path is None or not path.is_dir():
         raise StorageUnavailableError(
             f"There is nothing with that id in {folder.name}.",
             hint="Choose one from the list; it may have been deleted meanwhile.",
         )
     return path
+
+
+def is_id(name: str) -> bool:
+    """Whether `name`, which may come from anybody, is an id as we make them."""
+    return _ID.fullmatch(name) is not None
 
 
 def slug(text: str, fallback: str) -> str:

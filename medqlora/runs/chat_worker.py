@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import queue
 import sys
 import threading
@@ -31,6 +30,7 @@ from medqlora.models.engine_choice import asking_engine
 from medqlora.models.generation import generate
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.adapters import AdapterSaver
+from medqlora.runs.process import private_stdout
 
 
 class ChatWorker:
@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("adapter_dir", type=Path)
     parser.add_argument("models_dir", type=Path)
     options = parser.parse_args(arguments)
-    worker = ChatWorker(_private_stdout())
+    worker = ChatWorker(private_stdout())
     try:
         worker.load(options.adapter_dir, options.models_dir)
     except MedQLoRAError as error:
@@ -119,13 +119,6 @@ def main(arguments: list[str] | None = None) -> int:
     threading.Thread(target=worker.listen, name="chat-requests", daemon=True).start()
     worker.answer_all()
     return 0
-
-
-def _private_stdout() -> TextIO:
-    """The real standard output; whatever a library prints goes to standard error instead."""
-    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    return private
 
 
 if __name__ == "__main__":

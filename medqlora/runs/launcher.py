@@ -22,13 +22,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError, MedQLoRAError, SessionError
 from medqlora.persistence.atomic import write_json
+from medqlora.runs.process import this_process
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import close_attempt
 
@@ -44,10 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     directory = RunDirectory(Path(given[0]).resolve())
     is_first_machine = os.environ.get("PET_NODE_RANK", "0") == "0"
     if is_first_machine:
-        write_json(
-            directory.worker_file,
-            {"pid": os.getpid(), "started": psutil.Process().create_time()},
-        )
+        write_json(directory.worker_file, this_process())
     try:
         return _launch(directory, given)
     except MedQLoRAError as error:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 import psutil
 
@@ -72,6 +72,18 @@ def start_worker(
             "PYTHONPATH": path,
         },
     )
+
+
+def this_process() -> dict[str, float]:
+    """What identifies this process even after its number was given to another."""
+    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
+
+
+def private_stdout() -> TextIO:
+    """The real standard output; whatever a library prints goes to standard error instead."""
+    private = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return private
 
 
 def recorded_process(worker_file: Path) -> psutil.Process | None:

@@ -9,13 +9,10 @@ messages of foreign exceptions nor rows of data are written.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import psutil
 
 from medqlora.domain.artifacts import CheckpointInfo
 from medqlora.domain.events import Event, Outcome, PhaseChanged, RunFailed, RunStarted
@@ -29,6 +26,7 @@ from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.launcher import die_with_launcher, leave_word
 from medqlora.runs.measure_job import measure
+from medqlora.runs.process import this_process
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.train_job import train
 from medqlora.training.distributed import is_main_process, is_peer_lost, world_size
@@ -79,11 +77,6 @@ def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
     if not started.resumed_from_step:
         return None
     return CheckpointManager(directory.checkpoints).validate(started.resumed_from_step)
-
-
-def this_process() -> dict[str, float]:
-    """What identifies this process even after its number was given to another."""
-    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
 
 
 def _attempt(

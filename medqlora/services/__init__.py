@@ -18,6 +18,7 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.mirror import MirrorService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -35,6 +36,7 @@ class Services:
         chat: Compare.
         guidance: What to do after an error, and how long the session lasts.
         screening: The PHI screen for what people type.
+        mirror: Copies of the runs elsewhere.
     """
 
     workspace: Workspace
@@ -45,13 +47,19 @@ class Services:
     chat: ChatService
     guidance: GuidanceService
     screening: ScreeningService
+    mirror: MirrorService
 
     @classmethod
-    def open(cls, root: Path) -> Services:
+    def open(cls, root: Path, *, mirror: str | None = None) -> Services:
         """The services of the workspace at `root`, which is made when missing.
 
+        Args:
+            root: The workspace's folder.
+            mirror: Where it is mirrored to from now on, or `off`; as before when not given.
+
         Raises:
-            StorageUnavailableError: The folder cannot be made or written.
+            StorageUnavailableError: The folder cannot be made or written, or the mirror's address
+                is none.
         """
         workspace = Workspace.open(root)
         datasets = DatasetService(workspace)
@@ -60,6 +68,9 @@ class Services:
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
         training.make_room = evaluation.make_room = chat.close_if_idle
+        kept = MirrorService(workspace, training)
+        kept.configure(mirror)
+        training.on_launch = kept.ensure
         return cls(
             workspace=workspace,
             datasets=datasets,
@@ -69,6 +80,7 @@ class Services:
             chat=chat,
             guidance=GuidanceService(),
             screening=screening,
+            mirror=kept,
         )
 
     def attach(self) -> None:
@@ -79,10 +91,12 @@ class Services:
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.mirror.watch()
 
     def close(self) -> None:
-        """Ends the chat; jobs go on."""
+        """Ends the chat; jobs and the copying of runs go on."""
         self.chat.close()
+        self.mirror.close()
 
 
 def claim_workspace(workspace: Workspace) -> int:

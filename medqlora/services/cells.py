@@ -34,6 +34,7 @@ LINK_AND_LOGIN = (
     "share_link and run this cell again."
 )
 _POLL_SECONDS = 0.5
+_MIRROR_SECONDS = 60.0
 _WIDTH = 100
 
 
@@ -97,11 +98,14 @@ def train(services: Services, config: QLoRAConfig, dataset_id: str) -> str:
     """
     run_id = services.training.start(config, dataset_id)
     _follow(services.training, run_id)
+    _say_how_safe(services, run_id)
     return run_id
 
 
 def resume(services: Services) -> str:
     """Goes on with the newest run that ended before it was done, and returns its id.
+
+    On a new machine that is the last one in the mirror.
 
     Raises:
         PersistenceError: There is none.
@@ -109,12 +113,19 @@ def resume(services: Services) -> str:
     """
     services.training.attach()
     run_id = next((run.run_id for run in services.training.runs() if run.can_resume), None)
+    if run_id is None and services.mirror.is_set():
+        restored = services.mirror.restore()
+        print(restored.message)
+        if not restored.can_resume:
+            return restored.run_id
+        run_id = restored.run_id
     if run_id is None:
         raise PersistenceError(
             "No run of this workspace was interrupted.", hint="Untick resume to train anew."
         )
     services.training.resume(run_id)
     _follow(services.training, run_id)
+    _say_how_safe(services, run_id)
     return run_id
 
 
@@ -192,6 +203,13 @@ def _follow(jobs: JobService, run_id: str) -> None:
     print()
     if isinstance(snapshot.outcome, RunFailed):
         raise failure_of(snapshot)
+
+
+def _say_how_safe(services: Services, run_id: str) -> None:
+    """Says whether the mirror has the run, if there is one; waits for that a while."""
+    kept = services.mirror.wait_until_safe(run_id, _MIRROR_SECONDS)
+    if kept:
+        print(kept.message)
 
 
 def _line(snapshot: RunSnapshot) -> str:

@@ -22,8 +22,8 @@ from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor, settle
 
 
-def _nothing_to_give_back() -> None:
-    """Nobody else of this process holds the machine."""
+def _nothing_to_do() -> None:
+    """Nobody else of this process cares."""
 
 
 class JobService:
@@ -35,6 +35,7 @@ class JobService:
 
     Attributes:
         make_room: Called before the machine is taken: gives back what an idle chat holds.
+        on_launch: Called once a worker was started.
     """
 
     needs_machine: ClassVar[bool] = True
@@ -46,7 +47,8 @@ class JobService:
     def __init__(self, workspace: Workspace, folder: Path) -> None:
         self._workspace = workspace
         self._folder = folder
-        self.make_room: Callable[[], None] = _nothing_to_give_back
+        self.make_room: Callable[[], None] = _nothing_to_do
+        self.on_launch: Callable[[], None] = _nothing_to_do
         self._lock = threading.Lock()
         self._watched: dict[str, RunSupervisor] = {}
         self._settled: dict[str, tuple[int, RunSnapshot]] = {}
@@ -154,6 +156,7 @@ class JobService:
 
     def _launch(self, directory: RunDirectory, lease: GpuLease | None) -> None:
         self._watch(directory).start(lease)
+        self.on_launch()
 
     def _watch(self, directory: RunDirectory) -> RunSupervisor:
         supervisor = RunSupervisor(directory, stop_grace_seconds=self.stop_grace_seconds)

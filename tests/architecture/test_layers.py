@@ -27,7 +27,12 @@ MAY_BE_HEAVY = {
     "medqlora/models/unsloth_engine.py",
     "medqlora/training/callback.py",
 }
-BROAD_EXCEPTS = {"medqlora/runs/worker.py": 1, "medqlora/training/memory.py": 1, "ui/guard.py": 1}
+BROAD_EXCEPTS = {
+    "medqlora/runs/worker.py": 1,
+    "medqlora/runs/mirror_courier.py": 1,
+    "medqlora/training/memory.py": 1,
+    "ui/guard.py": 1,
+}
 UI_MAY_IMPORT = ("medqlora.services", "medqlora.domain", "medqlora.errors", "medqlora.config", "ui")
 
 
@@ -86,7 +91,7 @@ def test_domain_and_errors_need_only_the_standard_library() -> None:
         assert not foreign, name_of(file)
 
 
-def test_broad_excepts_stand_in_three_places() -> None:
+def test_broad_excepts_stand_in_four_places() -> None:
     found: dict[str, int] = {}
     for file in product_files():
         for node in ast.walk(parsed(file)):

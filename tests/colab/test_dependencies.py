@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -96,13 +97,18 @@ def test_both_engines_are_installed_for_the_tests_and_each_package_once() -> Non
         assert len(names) == len(set(names))
 
 
-def test_check_of_a_complete_environment_is_fast() -> None:
-    def seconds() -> float:
+def test_check_of_a_complete_environment_takes_no_longer_than_a_few_starts_of_python() -> None:
+    def seconds(work: Callable[[], object]) -> float:
         started = time.perf_counter()
-        DependencyInstaller().check()
+        work()
         return time.perf_counter() - started
 
-    assert min(seconds() for _ in range(5)) < 0.05  # the best of five: other tests run here too
+    def start_python() -> None:
+        subprocess.run([sys.executable, "-c", ""], check=True)
+
+    pairs = [(seconds(DependencyInstaller().check), seconds(start_python)) for _ in range(5)]
+    checks, starts = zip(*pairs, strict=True)
+    assert min(checks) < 4 * min(starts)
 
 
 def test_installer_loads_no_third_party_package() -> None:

@@ -17,16 +17,18 @@ from medqlora import errors
 from medqlora.colab import notebook
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.errors import PersistenceError, SessionError
+from medqlora.persistence.storage_address import StorageAddress, read_mirror
 from medqlora.persistence.workspace import Workspace
 from medqlora.services import Services, cells, page
 from tests.colab.stand_ins import GOOGLE, HALF_GOOGLE, output_of, recorded_calls
 from tests.waiting import wait_until
 
 CHOOSE = """
+import os
 from medqlora.colab.notebook import choose_workspace
 from medqlora.errors import SessionError
 try:
-    print(choose_workspace("/content/mine", keep_on_drive=True))
+    print(choose_workspace(os.environ["WORKSPACE"], keep_on_drive=True))
 except SessionError as error:
     print(error.message, error.hint)
 """
@@ -43,12 +45,31 @@ except SessionError as error:
 """
 
 
-def test_drive_is_asked_for_and_holds_the_workspace(tmp_path: Path) -> None:
+def test_drive_is_asked_for_and_gets_copies_while_the_workspace_stays_here(tmp_path: Path) -> None:
     calls = tmp_path / "calls.jsonl"
-    said = output_of(CHOOSE, GOOGLE, COLAB_CALLS=str(calls))
-    assert said.splitlines()[-1] == "/content/drive/MyDrive/mine"
-    assert "uploads with a delay" in said
+    place = tmp_path / "mine"
+    said = output_of(CHOOSE, GOOGLE, COLAB_CALLS=str(calls), WORKSPACE=str(place))
+    assert said.splitlines()[-1] == str(place)
+    assert "Runs are copied to Drive in the background" in said
+    assert "a delay of its own" in said
     assert recorded_calls(calls) == [{"call": "mount", "mountpoint": "/content/drive"}]
+    mirror = read_mirror(Workspace(place))
+    assert mirror == StorageAddress("mounted", "/content/drive/MyDrive/medqlora-mirror")
+    # The stand-in mounts nothing, and a folder beside the lost drive is never made up.
+    assert not Path("/content/drive").exists()
+
+
+def test_another_place_can_be_named_and_is_given_up_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "mine"
+    notebook.choose_workspace(str(place), keep_on_drive=False, mirror=f"{tmp_path}/backup")
+    assert f"Runs are copied to {tmp_path}/backup" in capsys.readouterr().out
+    notebook.choose_workspace(str(place), keep_on_drive=False)
+    assert read_mirror(Workspace(place)) is None
+    monkeypatch.setenv("MEDQLORA_MIRROR", f"{tmp_path}/hospital")
+    notebook.choose_workspace(str(place), keep_on_drive=False)
+    assert read_mirror(Workspace(place)) == StorageAddress("local", f"{tmp_path}/hospital")
 
 
 @pytest.mark.parametrize(
@@ -63,7 +84,10 @@ def test_without_a_drive_the_way_out_is_said(
     stand_ins: tuple[Path, ...], message: str, tmp_path: Path
 ) -> None:
     calls = str(tmp_path / "calls.jsonl")
-    said = output_of(CHOOSE, *stand_ins, COLAB_CALLS=calls, COLAB_DRIVE_REFUSED="1")
+    place = str(tmp_path / "mine")
+    said = output_of(
+        CHOOSE, *stand_ins, COLAB_CALLS=calls, COLAB_DRIVE_REFUSED="1", WORKSPACE=place
+    )
     assert message in said
     assert "Untick keep_on_drive" in said
 

@@ -17,7 +17,9 @@ from medqlora.evaluation.metrics import METRICS, TextMetric
 from medqlora.models import catalog
 from medqlora.models.catalog import CatalogEntry
 from medqlora.models.loader import QuantizedModelLoader
-from medqlora.persistence.cloud import BACKENDS, CloudStorageInterface, LocalFolder
+from medqlora.persistence.cloud import BACKENDS, CloudStorageInterface
+from medqlora.persistence.folders import LocalFolder
+from medqlora.persistence.storage_address import StorageAddress
 from medqlora.persistence.workspace import Workspace
 from medqlora.services.configuration import ConfigurationService
 
@@ -74,14 +76,16 @@ def test_a_storage_is_one_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         """A folder per year."""
 
         def __init__(self, location: str) -> None:
+            Path(location).mkdir(exist_ok=True)
             super().__init__(f"{location}/2026")
 
     monkeypatch.setitem(BACKENDS, "archive", Archive)
     file = tmp_path / "adapter.zip"
     file.write_bytes(b"weights")
     storage = CloudStorageInterface("archive", str(tmp_path / "kept"))
-    storage.upload_file(file)
-    assert storage.verify("adapter.zip")
+    assert storage.verify(storage.upload_file(file))
+    address = StorageAddress.parse(f"archive://{tmp_path}/kept")
+    assert address == StorageAddress("archive", f"{tmp_path}/kept")
     assert (tmp_path / "kept" / "2026" / "adapter.zip").read_bytes() == b"weights"
 
 

@@ -296,7 +296,7 @@ def test_bombs_are_refused_within_bounded_memory(tmp_path: Path, bomb: object) -
         [sys.executable, "-c", program, str(path)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=400,
         check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
     )

@@ -1,7 +1,7 @@
 """A Colab session that ends while a model trains, and the next one on another machine.
 
-What Colab takes away is everything at once: kernel, page and worker are killed, and so is what lies
-outside of Drive. What stays is the workspace on Drive.
+What Colab takes away is everything at once: kernel, page and worker are killed. Here the
+workspace stays; a machine that has nothing but the mirror is `test_mirrored_run`'s.
 """
 
 from __future__ import annotations

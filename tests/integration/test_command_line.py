@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
+from medqlora.persistence.storage_address import StorageAddress
 from medqlora.persistence.workspace import Workspace
+from medqlora.runs.courier import Courier
 from tests.conftest import SHARED_DATA
+from tests.mirrored_runs import FakeRun
 from tests.services.importing import PHONE, file_with_patients
 
 ROOT = Path(__file__).parents[2]
@@ -167,3 +170,48 @@ def test_a_folder_that_is_not_a_run_is_named(tmp_path: Path) -> None:
     code, document, _ = run(tmp_path / "workspace", "resume", str(tmp_path))
     assert code == 2
     assert "not the folder of a run" in document["error"]["message"]
+
+
+def test_a_run_is_listed_in_the_mirror_and_brought_back(tmp_path: Path) -> None:
+    old = Workspace.open(tmp_path / "old")
+    interrupted = FakeRun.begin(old)
+    interrupted.save(10)
+    place = tmp_path / "drive"
+    address = StorageAddress.parse(str(place))
+    Courier(old).send("push", address, interrupted.run_id)
+
+    new = tmp_path / "new"
+    code, document, _ = run(new, "mirror", "--mirror", str(place))
+    assert code == 0
+    [listed] = document["runs"]
+    assert (listed["run_id"], listed["step"], listed["is_here"]) == (
+        interrupted.run_id,
+        10,
+        False,
+    )
+    code, document, _ = run(new, "restore")  # the workspace remembers its mirror
+    assert code == 0
+    assert (document["run_id"], document["step"], document["can_resume"]) == (
+        interrupted.run_id,
+        10,
+        True,
+    )
+    code, document, _ = run(new, "restore", interrupted.run_id)
+    assert code == 2
+    assert document["error"]["hint"].startswith("Nothing was overwritten")
+
+
+@pytest.mark.parametrize(
+    ("mirror", "says"),
+    [
+        ((), "has no mirror"),
+        (("--mirror", "s4://bucket"), "no storage that this app can open"),
+        (("--mirror", "/nowhere/at/all"), "no mirror at this place"),
+    ],
+)
+def test_a_mirror_that_has_nothing_is_said(
+    tmp_path: Path, mirror: tuple[str, ...], says: str
+) -> None:
+    code, document, _ = run(tmp_path / "workspace", "restore", *mirror)
+    assert code == 2
+    assert says in document["error"]["message"]

@@ -35,8 +35,8 @@ CONFIG = QLoRAConfig(
     num_processes=2,
     engine="transformers",
 )
-LOSS_TOLERANCE = 2e-3
-"""Relative; sums of bfloat16 products in another order differ by about as much."""
+LOSS_TOLERANCE = 1e-3
+"""Relative; sums of products in bfloat16 come in another order. 0.0003 was seen."""
 SECONDS_TO_END = 15.0
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from medqlora.data.columns import parse_mapping
 from medqlora.data.normalising import normalised
+from medqlora.domain.preparing import Choices
 from medqlora.errors import DataError, PersistenceError
 from medqlora.persistence.workspace import Workspace
 from medqlora.services.datasets import DatasetService
@@ -132,7 +133,9 @@ def test_inspect_reports_all_that_the_command_line_prints(
 
 @needs_shared_data
 def test_questions_with_many_answers_stay_on_one_side(service: DatasetService) -> None:
-    card = service.prepare(SHARED / "questiondoctor_messages_150.jsonl")
+    card = service.prepare(
+        SHARED / "questiondoctor_messages_150.jsonl", choices=Choices(phi="mask")
+    )
     train, held_out = (
         {normalised(one.question) for one in service.entries(card.dataset_id, side)}
         for side in ("train", "eval")
@@ -143,7 +146,9 @@ def test_questions_with_many_answers_stay_on_one_side(service: DatasetService) -
 
 @needs_shared_data
 def test_card_survives_the_disk(service: DatasetService) -> None:
-    card = service.prepare(SHARED / "medmcqa_dev_500.parquet")
+    card = service.prepare(SHARED / "medmcqa_dev_500.parquet", choices=Choices(phi="mask"))
+    assert card.screening
+    assert card.screening.rows_touched < 50
     assert asdict(service.card(card.dataset_id)) == asdict(card)
     assert card.mapping.options == ("opa", "opb", "opc", "opd")
 

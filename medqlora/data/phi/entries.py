@@ -6,6 +6,7 @@ read or write files.
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -38,6 +39,22 @@ class ScreenedEntry:
     counts: Mapping[PhiKind, int]
 
 
+_ROW_NAME = re.compile(
+    r"_?(?:id|uid|uuid|guid|key|index|(?:q|pub|pm|row|item|question|doc|document)[ _-]?id)",
+    re.IGNORECASE,
+)
+
+
+def told(part: str, spans: Iterable[PhiSpan]) -> list[PhiSpan]:
+    """The findings in one part of an entry that count.
+
+    The code that a data set gives its own rows, in a column called `id` or the like, names a row
+    and no person; codes in texts and in other columns count.
+    """
+    is_row_name = _ROW_NAME.fullmatch(part) is not None
+    return [one for one in spans if not (is_row_name and one.kind == "unique_id")]
+
+
 def mask(text: str, spans: Iterable[PhiSpan]) -> str:
     """`text` with each span replaced by its typed placeholder, such as `[NAME]`."""
     return _replaced(text, spans, lambda _, kind: placeholder(kind))
@@ -67,14 +84,14 @@ class _Treatment:
         patient = str(entry.metadata.get(self.patient_field, "")) if self.patient_field else ""
         surrogates = Surrogates(self.key, patient=patient)
 
-        def treated(value: Any) -> Any:
+        def treated(value: Any, part: str = "") -> Any:
             if isinstance(value, list | tuple):
-                return type(value)(treated(one) for one in value)
+                return type(value)(treated(one, part) for one in value)
             if isinstance(value, Mapping):
-                return {name: treated(one) for name, one in value.items()}
+                return {name: treated(one, name) for name, one in value.items()}
             if not isinstance(value, str):
                 return value
-            spans = screen.find(value)
+            spans = told(part, screen.find(value))
             counts.update(span.kind for span in spans)
             if not spans or self.action in ("keep", "drop"):
                 return value

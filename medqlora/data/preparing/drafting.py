@@ -16,6 +16,7 @@ from typing import Any
 from medqlora.data.cleaning import CLEANING_STEPS, Cleaner, CleaningExample
 from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.data.phi.bulk import screen_many
+from medqlora.data.phi.entries import told
 from medqlora.data.phi.screen import PhiScreen
 from medqlora.data.preparing.hints import HintCounter
 from medqlora.data.preparing.records import DraftFiles, row_line, write_record
@@ -185,7 +186,8 @@ def _screened(rows: Iterator[DraftRow]) -> Iterator[tuple[DraftRow, dict[str, li
     for spans in found:
         row, parts = ahead.popleft()
         others = [next(found) for _ in parts[1:]]
-        yield row, dict(zip(parts, [spans, *others], strict=True))
+        both = zip(parts, [spans, *others], strict=True)
+        yield row, {part: told(part, found_in) for part, found_in in both}
 
 
 class _Findings:

@@ -1,0 +1,77 @@
+"""The outbox: what is to be copied of a run, held fast while the run goes on.
+
+Its files are linked, not copied: that takes no time and no space, and the trainer may remove an old
+checkpoint while it is still on its way.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from medqlora.domain.snapshot import fold
+from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.persistence.mirror import RunCopy
+from medqlora.persistence.mirror_manifest import EVENTS
+from medqlora.runs.event_log import read_events
+from medqlora.runs.run_directory import RunDirectory
+
+
+def collect(run: RunDirectory, outbox: Path) -> RunCopy:
+    """What a new machine would need to go on with `run` as it stands now.
+
+    Its settings, its data, its newest whole checkpoint, its adapter once there is one, and its
+    events up to now.
+
+    Args:
+        run: The run.
+        outbox: A folder on the same disk; what is in it is replaced.
+
+    Raises:
+        PersistenceError: The run is not there any more.
+        DiskFullError: No space is left.
+    """
+    name = run.spec().name
+    with translated_os_errors(outbox.parent):
+        shutil.rmtree(outbox, ignore_errors=True)
+        held = RunDirectory(outbox / run.run_id)
+        _hold(run.path / "run.json", held.path / "run.json")
+        for file in (run.train_entries, run.eval_entries):
+            _hold(file, held.path / file.relative_to(run.path))
+        for folder in (run.adapter, *sorted(run.checkpoints.glob("checkpoint-*"))):
+            for file in sorted(folder.rglob("*")):
+                _hold(file, held.path / file.relative_to(run.path))
+        # Only now, so that the log knows of everything above.
+        log = run.events.read_bytes()
+        held.events.write_bytes(log[: log.rfind(b"\n") + 1])
+    checkpoint = CheckpointManager(held.checkpoints).newest_valid()
+    snapshot = fold(run.run_id, read_events(held.events))
+    folders = [held.data, held.adapter, *([Path(checkpoint.path)] if checkpoint else [])]
+    files = [one for folder in folders for one in sorted(folder.rglob("*")) if one.is_file()]
+    return RunCopy(
+        run_id=run.run_id,
+        name=name,
+        attempt=snapshot.attempt,
+        seq=snapshot.seq,
+        step=checkpoint.step if checkpoint else 0,
+        outcome="" if snapshot.is_live else snapshot.state,
+        files={
+            "run.json": held.path / "run.json",
+            EVENTS: held.events,
+            **{file.relative_to(held.path).as_posix(): file for file in files},
+        },
+    )
+
+
+def _hold(file: Path, target: Path) -> None:
+    if not file.is_file():
+        return  # a folder, or a checkpoint that was removed a moment ago
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(file, target)
+    except FileNotFoundError:
+        return
+    except OSError:  # a disk that knows no links
+        shutil.copyfile(file, target)

@@ -1,0 +1,112 @@
+"""Brings a run back from a mirror: into the workspace as a whole, or not at all.
+
+What comes from a mirror may have been written by anybody, so it is read as what it should be before
+it becomes a run of this workspace. Going on with it is the training service's work.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.domain.events import RunWarned
+from medqlora.domain.jobs import JobSpec
+from medqlora.errors import MedQLoRAError, PersistenceError
+from medqlora.models.catalog import check_id
+from medqlora.persistence.atomic import sync_folder, translated_os_errors, write_json
+from medqlora.persistence.mirror import Fetched, Mirror
+from medqlora.persistence.workspace import Workspace, is_id
+from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.run_directory import RunDirectory
+from medqlora.runs.supervisor import settle
+
+
+def restore(mirror: Mirror, workspace: Workspace, run_id: str) -> Fetched:
+    """Makes the newest whole copy of a run a run of this workspace.
+
+    Raises:
+        PersistenceError: A run with that id is here already, or there is no whole copy.
+        StorageUnavailableError: The mirror cannot be reached.
+        DiskFullError: There is no space for it here.
+    """
+    target = workspace.runs / run_id
+    if not is_id(run_id) or target.exists():
+        raise PersistenceError(
+            "This run is in the workspace already.",
+            hint="Nothing was overwritten; resume it from the list of runs.",
+        )
+    with _inbox(workspace) as inbox:
+        fetched = mirror.fetch(run_id, inbox / run_id)
+        run = RunDirectory(inbox / run_id)
+        _adopt(run, workspace)
+        if fetched.num_passed_over:
+            _say_what_was_lost(run, fetched)
+        settle(run)
+        with translated_os_errors(workspace.runs):
+            # Refuses a folder with something in it, should another have been faster.
+            os.rename(run.path, target)
+            sync_folder(workspace.runs)
+    return fetched
+
+
+@contextmanager
+def _inbox(workspace: Workspace) -> Iterator[Path]:
+    """An empty folder for what is brought back, for one at a time; gone afterwards."""
+    inbox = workspace.mirror / "inbox"
+    with translated_os_errors(workspace.root):
+        workspace.mirror.mkdir(exist_ok=True)
+        claim = os.open(workspace.mirror / "inbox.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(claim)
+        raise PersistenceError(
+            "A run is being brought back already.", hint="Wait until it is in the list of runs."
+        ) from None
+    try:
+        with translated_os_errors(workspace.root):
+            shutil.rmtree(inbox, ignore_errors=True)
+            inbox.mkdir()
+        yield inbox
+    finally:
+        shutil.rmtree(inbox, ignore_errors=True)
+        os.close(claim)
+
+
+def _adopt(run: RunDirectory, workspace: Workspace) -> None:
+    """Checks what the run says of itself, and makes its paths this machine's."""
+    try:
+        values = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+        spec = JobSpec(**{**values, "models_dir": str(workspace.models), "adapter_dir": ""})
+        check_id(QLoRAConfig.from_dict(spec.config).model_name)
+        events = run.read_events()
+        is_ours = spec.kind == "train" and spec.run_id == run.run_id and bool(events)
+        is_ours = is_ours and isinstance(spec.name, str) and isinstance(spec.dataset["name"], str)
+    except (MedQLoRAError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _not_a_run() from error
+    if not is_ours or not (run.train_entries.is_file() and run.eval_entries.is_file()):
+        raise _not_a_run()
+    write_json(run.path / "run.json", spec.to_json())
+
+
+def _not_a_run() -> PersistenceError:
+    return PersistenceError(
+        "The copy in the mirror is not a run that this app made.",
+        hint="Choose another run, or another mirror.",
+    )
+
+
+def _say_what_was_lost(run: RunDirectory, fetched: Fetched) -> None:
+    with EventLogWriter(run.events, run_id=run.run_id) as log:
+        log.append(
+            RunWarned(
+                message="The newest copy in the mirror was damaged, so the one before was used.",
+                hint=f"The run goes on from step {fetched.state.step}.",
+            )
+        )
