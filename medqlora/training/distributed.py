@@ -75,6 +75,10 @@ def join(num_processes: int) -> None:
         )
     if num_gpus:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    else:
+        # By itself accelerate would take cpu:0, cpu:1 and so on, onto which torch loads no
+        # checkpoint.
+        os.environ["ACCELERATE_TORCH_DEVICE"] = "cpu"
     # Gloo also where there are GPUs: what is decided is told without waiting for them.
     backend = "cpu:gloo,cuda:nccl" if num_gpus else "gloo"
     distributed.init_process_group(backend, timeout=PATIENCE)
