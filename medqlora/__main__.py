@@ -23,6 +23,7 @@ from medqlora.errors import MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.printing import error_of, print_result, say
 from medqlora.runs.items import read_items
+from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
@@ -96,6 +97,8 @@ def resume(options: argparse.Namespace) -> Result:
             "This run is done or still running, so there is nothing to resume.",
             hint="Choose a run that was stopped or interrupted.",
         )
+    if not options.accept_differences:
+        refuse_differences(directory)
     return _run(services, directory)
 
 
@@ -237,6 +240,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     one = add("resume", resume)
     one.add_argument("run_dir", help="folder or id of the run")
+    one.add_argument(
+        "--accept-differences",
+        action="store_true",
+        help="go on although versions, settings or data are not those of the checkpoint",
+    )
     one = add("evaluate", evaluate)
     one.add_argument("run_dir", help="folder or id of the run")
     one.add_argument(

@@ -12,6 +12,7 @@
     ├── EvaluationError
     ├── PersistenceError             something on disk that is missing, damaged or refused
     │   ├── CheckpointCorruptError
+    │   ├── CheckpointDiffersError   resuming would go on with something else; only the user can say
     │   ├── StorageUnavailableError
     │   └── DiskFullError
     ├── SessionError                 the machine or the notebook session
@@ -156,6 +157,22 @@ class CheckpointCorruptError(PersistenceError):
     """A checkpoint whose files are not the ones that were written."""
 
     code = "checkpoint_corrupt"
+
+
+class CheckpointDiffersError(PersistenceError):
+    """A checkpoint was made with other package versions, settings or data than there are now.
+
+    Args:
+        message: What differs.
+        hint: How to go on all the same.
+        differences: One sentence each.
+    """
+
+    code = "checkpoint_differs"
+
+    def __init__(self, message: str, *, hint: str, differences: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.differences = differences
 
 
 class StorageUnavailableError(PersistenceError):

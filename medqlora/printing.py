@@ -11,7 +11,12 @@ from typing import Any
 
 from medqlora.data.columns import GRAMMAR
 from medqlora.data.phi.entries import KEEP_CONFIRMATION
-from medqlora.errors import MappingNeededError, MedQLoRAError, PhiDecisionNeededError
+from medqlora.errors import (
+    CheckpointDiffersError,
+    MappingNeededError,
+    MedQLoRAError,
+    PhiDecisionNeededError,
+)
 
 
 def print_result(document: Mapping[str, Any], *, as_json: bool) -> None:
@@ -40,6 +45,8 @@ def error_of(error: MedQLoRAError) -> dict[str, Any]:
             f'--phi-confirm "{KEEP_CONFIRMATION}".'
         )
         about["phi"] = dict(error.spans_by_kind)
+    if isinstance(error, CheckpointDiffersError):
+        about["differences"] = list(error.differences)
     return about
 
 

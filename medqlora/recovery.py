@@ -20,6 +20,7 @@ from medqlora.domain.recovery import (
 from medqlora.errors import (
     ERRORS_BY_CODE,
     CheckpointCorruptError,
+    CheckpointDiffersError,
     DataError,
     DiskFullError,
     MedQLoRAError,
@@ -34,12 +35,14 @@ _T = TypeVar("_T")
 
 SHORTEST_SEQUENCE = 256
 LOWEST_RANK = 8
+SHORT_MINUTES = 5.0
 
 _KINDS: Mapping[type[MedQLoRAError], RecoveryKind] = {
     OutOfMemoryError: "change_settings",
     NonFiniteLossError: "change_settings",
     DiskFullError: "free_space",
     CheckpointCorruptError: "resume",
+    CheckpointDiffersError: "ask_user",
     SessionError: "resume",
     DataError: "ask_user",
     ModelError: "ask_user",
@@ -72,6 +75,10 @@ _STEPS: Mapping[type[MedQLoRAError], tuple[str, ...]] = {
         "Start the app with the same workspace folder, or with the same mirror.",
         "Press Resume on Train, or Continue my last run; it goes on from its last checkpoint.",
     ),
+    CheckpointDiffersError: (
+        "Read what differs, and restore it if the result has to be exact.",
+        "Or tick Accept differences on Train and press Resume.",
+    ),
     DiskFullError: (
         "Delete runs or datasets that are no longer needed, or free other space.",
         "Press Resume on Train; the run goes on from its last checkpoint.",
@@ -89,25 +96,23 @@ class ErrorRecoveryManager:
 
     Args:
         config: The settings of the run that failed.
+        has_checkpoint: Whether the run has something to go on from; a change that would not fit it
+            is then not suggested.
     """
 
-    def __init__(self, config: QLoRAConfig | None = None) -> None:
+    def __init__(self, config: QLoRAConfig | None = None, *, has_checkpoint: bool = False) -> None:
         self._config = config or QLoRAConfig(EMBEDDED_MODEL)
+        self._has_checkpoint = has_checkpoint
 
     def handle_error(self, error: MedQLoRAError) -> RecoveryAction:
         """What should follow any of our errors."""
         if isinstance(error, OutOfMemoryError):
             return self.handle_memory_error(error)
         kind = _nearest(_KINDS, type(error))
-        adjustments = (
-            tuple(self.suggest_parameter_adjustments(error))
-            if isinstance(error, TrainingError)
-            else ()
-        )
         return RecoveryAction(
             kind=kind,
             message=str(error),
-            adjustments=adjustments,
+            adjustments=tuple(self.suggest_parameter_adjustments(error)),
             steps=_nearest(_STEPS, type(error)),
         )
 
@@ -153,8 +158,11 @@ class ErrorRecoveryManager:
             ),
         )
 
-    def suggest_parameter_adjustments(self, error: TrainingError) -> list[ParameterAdjustment]:
-        """Settings to change before trying again; empty when no setting would help."""
+    def suggest_parameter_adjustments(self, error: MedQLoRAError) -> list[ParameterAdjustment]:
+        """Settings to change before trying again; empty when no setting would help.
+
+        That is so of data: its mistakes are mended in the file or by the cleaning steps.
+        """
         if isinstance(error, OutOfMemoryError):
             return self._smaller()
         if isinstance(error, NonFiniteLossError):
@@ -168,7 +176,33 @@ class ErrorRecoveryManager:
                     ),
                 )
             ]
+        if isinstance(error, ModelError):
+            return self._easier_model()
+        if isinstance(error, SessionError) and not 0 < self._config.save_minutes <= SHORT_MINUTES:
+            return [
+                ParameterAdjustment(
+                    name="save_minutes",
+                    old=self._config.save_minutes,
+                    new=SHORT_MINUTES,
+                    reason="A session that may end without warning then loses less.",
+                )
+            ]
         return []
+
+    def _easier_model(self) -> list[ParameterAdjustment]:
+        name, old, new, reason = (
+            ("quantization", self._config.quantization, "nf4", "It takes a quarter of the memory.")
+            if self._config.quantization == "none"
+            else (
+                "model_name",
+                self._config.model_name,
+                EMBEDDED_MODEL,
+                "The embedded model needs neither network nor GPU.",
+            )
+        )
+        if old == new:
+            return []
+        return [ParameterAdjustment(name=name, old=old, new=new, reason=reason)]
 
     def _smaller(self) -> list[ParameterAdjustment]:
         config = self._config
@@ -180,16 +214,22 @@ class ErrorRecoveryManager:
                     name="max_seq_length",
                     old=config.max_seq_length,
                     new=max(config.max_seq_length // 2, SHORTEST_SEQUENCE),
-                    reason="Shorter entries need less memory; what is longer is cut.",
+                    reason=(
+                        "Shorter entries need less memory; what is longer is cut, and entries "
+                        "without an answer left are left out."
+                    ),
                 )
             ]
-        if config.rank > LOWEST_RANK:
+        if config.rank > LOWEST_RANK and not self._has_checkpoint:
             return [
                 ParameterAdjustment(
                     name="rank",
                     old=config.rank,
                     new=max(config.rank // 2, LOWEST_RANK),
-                    reason="A lower rank keeps fewer weights and optimizer states.",
+                    reason=(
+                        "A lower rank keeps fewer weights and optimizer states; the run begins "
+                        "again from its seed."
+                    ),
                 )
             ]
         return []

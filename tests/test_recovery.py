@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
-from medqlora.errors import ERRORS_BY_CODE, NonFiniteLossError, OutOfMemoryError
+from medqlora.errors import (
+    ERRORS_BY_CODE,
+    ModelError,
+    NonFiniteLossError,
+    OutOfMemoryError,
+    SessionError,
+)
 from medqlora.recovery import ErrorRecoveryManager
 
 MEMORY = OutOfMemoryError("Memory ran out.", hint="Less.")
@@ -45,7 +51,37 @@ def test_a_loss_that_is_not_a_number_asks_for_smaller_steps() -> None:
     assert adjustment.new < adjustment.old
 
 
-def test_a_lost_session_gets_steps_to_follow() -> None:
+def test_a_model_that_does_not_load_gets_an_easier_one() -> None:
+    error = ModelError("It does not fit.", hint="")
+    config = QLoRAConfig("owner/large", quantization="none")
+    [first] = ErrorRecoveryManager(config).suggest_parameter_adjustments(error)
+    assert (first.name, first.new) == ("quantization", "nf4")
+    config = config.changed(quantization="nf4")
+    [second] = ErrorRecoveryManager(config).handle_error(error).adjustments
+    assert (second.name, second.new) == ("model_name", EMBEDDED_MODEL)
+    config = config.changed(model_name=EMBEDDED_MODEL)
+    assert ErrorRecoveryManager(config).suggest_parameter_adjustments(error) == []
+
+
+@pytest.mark.parametrize("minutes", [0.0, 10.0])
+def test_a_lost_session_gets_checkpoints_more_often(minutes: float) -> None:
+    error = SessionError("It ended.", hint="")
+    config = QLoRAConfig(EMBEDDED_MODEL, save_minutes=minutes)
+    [adjustment] = ErrorRecoveryManager(config).suggest_parameter_adjustments(error)
+    assert (adjustment.name, adjustment.old) == ("save_minutes", minutes)
+    config = config.changed(save_minutes=adjustment.new)
+    assert ErrorRecoveryManager(config).suggest_parameter_adjustments(error) == []
+
+
+def test_a_run_with_a_checkpoint_keeps_its_rank() -> None:
+    config = QLoRAConfig(EMBEDDED_MODEL, rank=16, per_device_train_batch_size=1, max_seq_length=256)
+    with_one = ErrorRecoveryManager(config, has_checkpoint=True)
+    assert with_one.suggest_parameter_adjustments(MEMORY) == []
+    [rank] = ErrorRecoveryManager(config).suggest_parameter_adjustments(MEMORY)
+    assert rank.name == "rank"
+
+
+def test_a_lost_session_gets_steps_steps_to_follow() -> None:
     guide = ErrorRecoveryManager().handle_session_disconnect()
     assert len(guide.steps) >= 2
     assert all(step.endswith(".") for step in guide.steps)

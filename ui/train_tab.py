@@ -38,6 +38,12 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                     elem_id="train-resumable",
                     visible=False,
                 )
+                accepted = gr.Checkbox(
+                    label=wording.ACCEPT_DIFFERENCES,
+                    info=wording.ACCEPT_DIFFERENCES_INFO,
+                    elem_id="train-accept-differences",
+                    visible=False,
+                )
                 resume = gr.Button("Resume", elem_id="train-resume", visible=False)
                 kept = MirrorLine(shared.services)
                 session = gr.HTML(elem_id="train-session")
@@ -47,7 +53,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                 status = gr.HTML(elem_id="train-status")
                 gr.HTML(markup.heading("Messages"))
                 said = gr.HTML(elem_id="train-messages")
-    live = [status, said, session, start, stop, resumable, resume, timer, seen]
+    live = [status, said, session, start, stop, resumable, accepted, resume, timer, seen]
     opened = [dataset, plan, shared.run_id, *live]
     chosen = [shared.dataset_id, shared.settings, shared.run_id]
     page.load(guarded(handlers.load), chosen, opened, **LIGHT)
@@ -63,7 +69,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
         **BUSY,
     )
     stop.click(guarded(handlers.stop), shared.run_id, [status, stop], **LIGHT)
-    resume.click(guarded(handlers.resume), resumable, [shared.run_id, *live], **BUSY)
+    resume.click(guarded(handlers.resume), [resumable, accepted], [shared.run_id, *live], **BUSY)
     kept.wire(shared)
     kept.button.click(guarded(handlers.continue_last), None, [shared.run_id, *live], **BUSY)
     timer.tick(guarded_tick(handlers.tick), [shared.run_id, seen], live, **LIGHT)
@@ -113,11 +119,11 @@ class Handlers:
         self._training.stop(self._training.current() or run_id)
         return [markup.progress(wording.STOPPING, None), gr.Button(interactive=False)]
 
-    def resume(self, run_id: str | None) -> list[Any]:
-        """Goes on with a stopped run."""
+    def resume(self, run_id: str | None, is_accepted: bool) -> list[Any]:
+        """Goes on with a stopped run; differences from its checkpoint only when accepted."""
         if not run_id:
             raise DataError("No run is chosen.", hint="Choose one from the list above the button.")
-        self._training.resume(run_id)
+        self._training.resume(run_id, accept_differences=is_accepted)
         return [run_id, *self._live(run_id)]
 
     def continue_last(self) -> list[Any]:
@@ -183,6 +189,7 @@ class Handlers:
             gr.Button(interactive=not is_busy),
             gr.Button(interactive=is_busy),
             gr.Dropdown(choices=options, value=newest, visible=can_resume),
+            gr.Checkbox(visible=can_resume) if can_resume else gr.Checkbox(False, visible=False),
             gr.Button(visible=can_resume),
         ]
 

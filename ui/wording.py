@@ -154,6 +154,10 @@ GPU_NEEDED: Final = "This model needs a graphics card, and this machine has none
 # Train
 WHAT_TO_DO: Final = "What to do now"
 CONNECTION_LOST: Final = "If the page, the notebook or the machine is lost"
+ACCEPT_DIFFERENCES: Final = "Accept differences"
+ACCEPT_DIFFERENCES_INFO: Final = (
+    "Resume even if package versions, settings or data are not those of the checkpoint."
+)
 NO_DATASET_TO_TRAIN: Final = (
     "There is no dataset yet. Go to Dataset and use the sample, or your own file."
 )

@@ -176,6 +176,15 @@ class QLoRAConfig:
         maximum=1_000_000,
         advice="25 loses at most 25 steps.",
     )
+    save_minutes: float = setting(
+        10.0,
+        label="Checkpoint every (minutes, 0: by steps alone)",
+        help="Also keeps a checkpoint after this time, for runs whose steps are slow.",
+        section="Saving",
+        minimum=0.0,
+        maximum=1440.0,
+        advice="10 loses at most ten minutes and a step.",
+    )
     quantization: str = setting(
         "nf4",
         label="Quantisation",

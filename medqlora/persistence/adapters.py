@@ -44,7 +44,7 @@ class AdapterSaver:
             NonFiniteLossError: A weight is NaN or infinite.
             DiskFullError: No space is left.
         """
-        _refuse_non_finite(model)
+        refuse_non_finite(model)
         target = self._adapter_dir
         with translated_os_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,13 @@ class AdapterSaver:
         return found
 
 
-def _refuse_non_finite(model: PeftModel) -> None:
+def refuse_non_finite(model: PeftModel) -> None:
+    """Refuses an adapter that must not be saved, as a result or in a checkpoint.
+
+    Raises:
+        NonFiniteLossError: A weight is NaN or infinite.
+        ModelError: There is no adapter.
+    """
     trained = [(name, weights) for name, weights in model.named_parameters() if "lora_" in name]
     if not trained:
         raise ModelError("This model has no adapter to save.", hint="Attach one before training.")

@@ -44,7 +44,8 @@ class EventLogWriter:
         self._folder = path.parent
         self._lock = threading.Lock()
         with translated_os_errors(self._folder):
-            self._file = path.open("a", encoding="utf-8")
+            # Unbuffered: what a full disk refused must not be written later, among other lines.
+            self._file = path.open("ab", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX)
             self._last_seq = _cut_torn_line(path)
 
@@ -69,12 +70,22 @@ class EventLogWriter:
             stamped = replace(
                 event, seq=self._last_seq + 1, run_id=self._run_id, at=datetime.now(UTC)
             )
-            self._file.write(json.dumps(to_json(stamped), ensure_ascii=False) + "\n")
-            self._file.flush()
+            self._write(json.dumps(to_json(stamped), ensure_ascii=False).encode() + b"\n")
             if isinstance(event, _MUST_SURVIVE):
                 os.fsync(self._file.fileno())
             self._last_seq = stamped.seq
         return stamped
+
+    def _write(self, line: bytes) -> None:
+        """Writes the whole line or nothing of it."""
+        size = os.fstat(self._file.fileno()).st_size
+        left = memoryview(line)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            os.ftruncate(self._file.fileno(), size)
+            raise
 
 
 class EventLogReader:

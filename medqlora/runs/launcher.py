@@ -27,9 +27,9 @@ from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError, MedQLoRAError, SessionError
 from medqlora.persistence.atomic import write_json
+from medqlora.runs.attempts import close_attempt
 from medqlora.runs.process import this_process
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import close_attempt
 
 WORKER = "medqlora.runs.worker"
 

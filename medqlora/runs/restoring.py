@@ -22,9 +22,9 @@ from medqlora.models.catalog import check_id
 from medqlora.persistence.atomic import sync_folder, translated_os_errors, write_json
 from medqlora.persistence.mirror import Fetched, Mirror
 from medqlora.persistence.workspace import Workspace, is_id
+from medqlora.runs.attempts import settle
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import settle
 
 
 def restore(mirror: Mirror, workspace: Workspace, run_id: str) -> Fetched:

@@ -1,8 +1,9 @@
-"""RunSupervisor: one named thread that owns one worker process.
+"""RunSupervisor: one named thread that owns one worker process at a time.
 
 It opens the attempt, starts the worker (or finds one that outlived the server), folds its log, ends
-it firmly when a polite stop is not enough, and writes the end of an attempt whose worker died. It
-decides nothing about training.
+it firmly when a polite stop is not enough, and writes the end of an attempt whose worker died. An
+attempt that ran out of memory is followed by another at once, with the settings that
+`runs.retrying` says. It decides nothing about training.
 """
 
 from __future__ import annotations
@@ -10,16 +11,25 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
 
 import psutil
 
-from medqlora.domain.events import Event, Outcome, RunFailed, RunStarted, RunStopped, RunWarned
-from medqlora.domain.jobs import JobKind, JobSpec
+from medqlora.domain.events import Event, Outcome, RunStarted, RunStopped
+from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, apply
-from medqlora.persistence.checkpoints import CheckpointManager
-from medqlora.runs.event_log import EventLogReader, EventLogWriter
+from medqlora.errors import DiskFullError, MedQLoRAError
+from medqlora.persistence.atomic import translated_os_errors
+from medqlora.runs.attempts import close_attempt, died, open_attempt
+from medqlora.runs.event_log import EventLogReader
 from medqlora.runs.gpu_lease import GpuLease
-from medqlora.runs.process import recorded_process, start_worker
+from medqlora.runs.process import start_worker
+from medqlora.runs.ram_watch import RamWatch
+from medqlora.runs.retrying import changes_before_next, killed_for_memory
 from medqlora.runs.run_directory import RunDirectory
 
 POLL_SECONDS = 0.2
@@ -30,17 +40,26 @@ TERMINATE_GRACE_SECONDS = 10.0
 
 
 class RunSupervisor:
-    """Watches one attempt at a run until its worker is gone.
+    """Watches an attempt at a run until its worker is gone, and those that follow it by themselves.
 
     Args:
         directory: The run.
         stop_grace_seconds: How long it may take to stop when asked, before it is terminated.
+        machine_lock: The lock file of the machine, for the attempt that follows one of a worker
+            that outlived its server.
     """
 
     def __init__(
-        self, directory: RunDirectory, *, stop_grace_seconds: float = STOP_GRACE_SECONDS
+        self,
+        directory: RunDirectory,
+        *,
+        stop_grace_seconds: float = STOP_GRACE_SECONDS,
+        machine_lock: Path | None = None,
     ) -> None:
         self.directory = directory
+        self._machine_lock = machine_lock
+        self._lease: GpuLease | None = None
+        self._ram = RamWatch()
         self._stop_grace_seconds = stop_grace_seconds
         self._reader = EventLogReader(directory.events)
         self._snapshot = RunSnapshot(run_id=directory.run_id)
@@ -53,21 +72,20 @@ class RunSupervisor:
         return self._snapshot
 
     def start(self, lease: GpuLease | None) -> None:
-        """Opens an attempt and starts a worker that inherits `lease`, if its work needs one."""
+        """Opens an attempt and starts a worker that inherits `lease`, if its work needs one.
+
+        Raises:
+            DiskFullError: No space is left.
+            StorageUnavailableError: The run's folder cannot be written.
+        """
+        self._lease = lease
         try:
-            self.directory.stop_file.unlink(missing_ok=True)
-            open_attempt(self.directory)
-            with self.directory.worker_log.open("a", encoding="utf-8") as log:
-                worker = start_worker(
-                    _module(self.directory.spec()),
-                    [str(self.directory.path)],
-                    stdout=log,
-                    stderr=log,
-                    keep_open=[lease.descriptor] if lease else [],
-                )
-        finally:
-            if lease:
-                lease.close()
+            with translated_os_errors(self.directory.path):
+                self.directory.stop_file.unlink(missing_ok=True)
+            worker = self._launch()
+        except BaseException:
+            self._give_machine_back()
+            raise
         self._watch_from_now(worker)
 
     def attach(self, worker: psutil.Process) -> None:
@@ -89,6 +107,24 @@ class RunSupervisor:
         """Waits until the attempt is over."""
         self._thread.join(timeout)
 
+    def _launch(self) -> psutil.Process:
+        open_attempt(self.directory)
+        self._ram = RamWatch()
+        with self.directory.worker_log.open("a", encoding="utf-8") as log:
+            return start_worker(
+                _module(self.directory.spec()),
+                [str(self.directory.path)],
+                stdout=log,
+                stderr=log,
+                keep_open=[self._lease.descriptor] if self._lease else [],
+            )
+
+    def _give_machine_back(self) -> None:
+        # Kept while an attempt may follow, so that no other job comes between.
+        if self._lease:
+            self._lease.close()
+            self._lease = None
+
     def _watch_from_now(self, worker: psutil.Process) -> None:
         self._catch_up()
         self._thread = threading.Thread(
@@ -96,25 +132,54 @@ class RunSupervisor:
         )
         self._thread.start()
 
-    def _watch(self, worker: psutil.Process) -> None:
-        while True:
-            exit_code, is_over = _wait(worker)
-            if is_over:
-                break
-            self._catch_up(is_worker_alive=True)
-            self._press(worker)
+    def _watch(self, first: psutil.Process) -> None:
+        worker: psutil.Process | None = first
+        while worker:
+            while True:
+                exit_code, is_over = _wait(worker)
+                if is_over:
+                    break
+                self._ram.look()
+                self._catch_up(is_going_on=True)
+                self._press(worker)
+            self._catch_up(is_going_on=True)
+            end = None if self._unfolded else self._write_end(self._death(exit_code))
+            worker = self._next_worker()
+        self._give_machine_back()
         self._catch_up()
-        if self._snapshot.outcome is None:
-            close_attempt(self.directory, self._death(exit_code))
-            self._catch_up()
+        if end and self._snapshot.outcome is None:
+            # The log could not be written. Whoever watches sees the end all the same; the next
+            # server writes it.
+            self._snapshot = apply(self._snapshot, end)
 
-    def _catch_up(self, *, is_worker_alive: bool = False) -> None:
+    def _catch_up(self, *, is_going_on: bool = False) -> None:
         self._unfolded += self._reader.read_new()
+        snapshot = self._snapshot
         while self._unfolded:
-            # An attempt is over when its worker is gone and the machine is free, not before.
-            if is_worker_alive and isinstance(self._unfolded[0], Outcome):
-                return
-            self._snapshot = apply(self._snapshot, self._unfolded.pop(0))
+            # An attempt is over when its worker is gone, the machine is free and no other attempt
+            # follows, not before.
+            if is_going_on and _is_last_end(self._unfolded):
+                break
+            snapshot = apply(snapshot, self._unfolded.pop(0))
+        self._snapshot = snapshot
+
+    def _write_end(self, outcome: Outcome) -> Outcome:
+        with suppress(DiskFullError):  # see _watch: then it is told without the log
+            close_attempt(self.directory, outcome)
+        return replace(outcome, seq=self._snapshot.seq + 1, at=datetime.now(UTC))
+
+    def _next_worker(self) -> psutil.Process | None:
+        """The worker of the attempt that follows by itself, or None when none does."""
+        if self._stop_asked_at is not None or self.directory.stop_file.exists():
+            return None
+        try:
+            if not changes_before_next(self.directory):
+                return None
+            if self._lease is None and self._machine_lock:
+                self._lease = GpuLease.acquire(self._machine_lock, holder=self.directory.run_id)
+            return self._launch()
+        except MedQLoRAError:
+            return None  # the end that was written stands, and Resume tries again
 
     def _press(self, worker: psutil.Process) -> None:
         """Ends a worker that was asked to stop and does not."""
@@ -130,69 +195,17 @@ class RunSupervisor:
         if self._stop_asked_at is not None:
             step = self._snapshot.last_step.step if self._snapshot.last_step else 0
             return RunStopped(step=step, checkpoint_step=self._snapshot.checkpoint_step)
-        return died(exit_code, self.directory.spec().kind)
+        kind = self.directory.spec().kind
+        was_killed = exit_code in (-signal.SIGKILL, None)  # None: not our child, so not known
+        if kind == "train" and was_killed and self._ram.was_short():
+            return killed_for_memory(self.directory)
+        return died(exit_code, kind)
 
 
-def open_attempt(directory: RunDirectory) -> None:
-    """Writes `RunStarted`, from the newest whole checkpoint; warns when a newer one was damaged."""
-    spec = directory.spec()
-    checkpoints = CheckpointManager(directory.checkpoints)
-    newest = checkpoints.newest_step()
-    valid = checkpoints.newest_valid()
-    step = valid.step if valid else 0
-    events: list[Event] = [RunStarted(job=spec.kind, resumed_from_step=step)]
-    if step != newest:
-        events.append(
-            RunWarned(
-                message=f"The checkpoint of step {newest} is damaged and was set aside.",
-                hint=f"The run goes on from step {step}.",
-            )
-        )
-    with EventLogWriter(directory.events, run_id=spec.run_id) as log:
-        for event in events:
-            log.append(event)
-
-
-def close_attempt(directory: RunDirectory, outcome: Outcome) -> None:
-    """Writes the end of an attempt whose worker is gone, unless another watcher has."""
-    with EventLogWriter(directory.events, run_id=directory.run_id) as log:
-        if directory.snapshot().outcome is None:
-            log.append(outcome)
-
-
-def settle(directory: RunDirectory) -> psutil.Process | None:
-    """The live worker of a run that has not ended; without one, the end is written.
-
-    Called for every run when a server starts: it finds workers to watch and runs that were
-    interrupted.
-    """
-    if directory.snapshot().outcome is not None:
-        return None
-    worker = recorded_process(directory.worker_file)
-    if worker is None:
-        close_attempt(directory, died(None, directory.spec().kind))
-    return worker
-
-
-def died(exit_code: int | None, kind: JobKind) -> RunFailed:
-    """Why a worker that wrote no end is gone, as far as its exit code tells."""
-    resumes = kind in ("train", "evaluate")
-    if exit_code == -signal.SIGKILL:
-        return RunFailed(
-            code="killed",
-            message="The system ended the job, most likely because memory (RAM) ran out.",
-            hint=(
-                "Choose a smaller batch or model if it happens again, then resume from "
-                "the last checkpoint."
-                if resumes
-                else "Start it again; if it happens again, give a part of the file."
-            ),
-        )
-    return RunFailed(
-        code="interrupted",
-        message="The job was interrupted.",
-        hint="Resume goes on from the last checkpoint." if resumes else "Start it again.",
-    )
+def _is_last_end(events: Sequence[Event]) -> bool:
+    """Whether the first of `events` ends an attempt and no other begins after it."""
+    is_followed = any(isinstance(event, RunStarted) for event in events)
+    return isinstance(events[0], Outcome) and not is_followed
 
 
 def _module(spec: JobSpec) -> str:

@@ -23,15 +23,16 @@ from medqlora.domain.events import (
     RunWarned,
 )
 from medqlora.domain.training import TrainingMetadata, TrainingResult
-from medqlora.errors import DataError
+from medqlora.errors import DataError, ModelError, OutOfMemoryError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_forecast import shape_of
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
-from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.job import Job
+from medqlora.runs.origins import checkpoints_of, origin_now
+from medqlora.runs.retrying import config_in_effect, out_of_memory
 from medqlora.training.batch_fitting import USABLE_SHARE, fitted_batch
 from medqlora.training.distributed import (
     agreed,
@@ -43,7 +44,7 @@ from medqlora.training.distributed import (
 )
 from medqlora.training.encoding import encoded_dataset
 from medqlora.training.memory import MemoryMonitor
-from medqlora.training.trainer import QLoRATrainer
+from medqlora.training.trainer import QLoRATrainer, is_out_of_memory
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -56,11 +57,17 @@ EVAL_TOKENS = "eval.arrow"
 def train(job: Job) -> Outcome:
     """Trains, or goes on training, and saves the adapter unless it was stopped."""
     with MemoryMonitor(job.report) as monitor:
-        return _train(job, monitor)
+        try:
+            return _train(job, monitor)
+        except (OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
+                raise
+            end = out_of_memory(job.directory, "Memory ran out during training.")
+            raise OutOfMemoryError(end.message, hint=end.hint) from error
 
 
 def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
-    config = QLoRAConfig.from_dict(job.spec.config)
+    config = config_in_effect(job.spec, job.directory.read_events())
     join(config.num_processes)
     if config.num_processes > 1:
         job.report_phase(
@@ -98,12 +105,12 @@ def _train_on(
     data: _Data,
 ) -> Outcome:
     job.report_phase("Loading the model")
-    loaded = loader.load(config, engine=engine)
+    loaded = _loaded(loader, engine, config)
     config = agreed(_fitted(job, config, loaded, limit_gib=_usable_gib(monitor)))
     model = engine.attach_adapter(loaded.model, config)
     if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
-    checkpoints = CheckpointManager(job.directory.checkpoints)
+    checkpoints = checkpoints_of(job.directory, origin=origin_now(job.directory))
     trainer = QLoRATrainer(
         model,
         loaded.tokenizer,
@@ -116,6 +123,7 @@ def _train_on(
         sink=job.report,
         should_stop=job.should_stop,
         should_save=monitor.take_save_request,
+        save_minutes=config.save_minutes,
     )
     result = trainer.train(data.train)
     if not result.is_complete:
@@ -127,6 +135,19 @@ def _train_on(
     job.report_phase("Saving the adapter")
     AdapterSaver(job.directory.adapter).save_adapter(model, _metadata(job, config, metrics))
     return RunSucceeded(metrics=metrics)
+
+
+def _loaded(loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig) -> LoadedModel:
+    try:
+        return loader.load(config, engine=engine)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        # No smaller batch helps a model that cannot even be loaded.
+        raise ModelError(
+            f"The model {config.model_name} does not fit into the memory that is free.",
+            hint="Close other programs and chats, or choose a smaller model or quantisation nf4.",
+        ) from error
 
 
 def _encoded_once(job: Job, source: str, config: QLoRAConfig) -> _Data:

@@ -17,16 +17,17 @@ from pathlib import Path
 from medqlora.domain.artifacts import CheckpointInfo
 from medqlora.domain.events import Event, Outcome, PhaseChanged, RunFailed, RunStarted
 from medqlora.domain.jobs import JobKind, JobSpec
-from medqlora.errors import MedQLoRAError
+from medqlora.errors import DiskFullError, MedQLoRAError
 from medqlora.persistence.atomic import write_json
-from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.launcher import die_with_launcher, leave_word
 from medqlora.runs.measure_job import measure
+from medqlora.runs.origins import checkpoints_of
 from medqlora.runs.process import this_process
+from medqlora.runs.retrying import EXIT_DISK_FULL
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.train_job import train
 from medqlora.training.distributed import is_main_process, is_peer_lost, world_size
@@ -41,7 +42,12 @@ JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Does the job of a directory and returns the exit code: 0 done or stopped, 1 failed."""
+    """Does the job of a directory.
+
+    Returns:
+        The exit code: 0 done or stopped, 1 failed, `EXIT_DISK_FULL` when the end could not be
+        written.
+    """
     parser = argparse.ArgumentParser(prog="python -m medqlora.runs.worker")
     parser.add_argument("run_dir", type=Path)
     directory = RunDirectory(parser.parse_args(arguments).run_dir.resolve())
@@ -56,7 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
         outcome = _attempt(directory, spec, log.append)
         if outcome is None:
             return 1
-        log.append(outcome)
+        try:
+            log.append(outcome)
+        except DiskFullError:
+            return EXIT_DISK_FULL
     return 1 if isinstance(outcome, RunFailed) else 0
 
 
@@ -76,7 +85,7 @@ def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
     started = [event for event in directory.read_events() if isinstance(event, RunStarted)][-1]
     if not started.resumed_from_step:
         return None
-    return CheckpointManager(directory.checkpoints).validate(started.resumed_from_step)
+    return checkpoints_of(directory).validate(started.resumed_from_step)
 
 
 def _attempt(

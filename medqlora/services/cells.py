@@ -102,13 +102,18 @@ def train(services: Services, config: QLoRAConfig, dataset_id: str) -> str:
     return run_id
 
 
-def resume(services: Services) -> str:
+def resume(services: Services, *, accept_differences: bool = False) -> str:
     """Goes on with the newest run that ended before it was done, and returns its id.
 
     On a new machine that is the last one in the mirror.
 
+    Args:
+        services: The backend.
+        accept_differences: See `TrainingService.resume`.
+
     Raises:
         PersistenceError: There is none.
+        CheckpointDiffersError: Versions, settings or data are not those of its checkpoint.
         MedQLoRAError: It could not start, or it failed.
     """
     services.training.attach()
@@ -123,7 +128,7 @@ def resume(services: Services) -> str:
         raise PersistenceError(
             "No run of this workspace was interrupted.", hint="Untick resume to train anew."
         )
-    services.training.resume(run_id)
+    services.training.resume(run_id, accept_differences=accept_differences)
     _follow(services.training, run_id)
     _say_how_safe(services, run_id)
     return run_id

@@ -17,9 +17,10 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import Workspace, child
+from medqlora.runs.attempts import settle
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor, settle
+from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
 
 def _nothing_to_do() -> None:
@@ -58,7 +59,9 @@ class JobService:
         for directory in self.directories():
             worker = settle(directory)
             if worker is not None:
-                self._watch(directory).attach(worker)
+                supervisor = self._supervisor(directory)
+                supervisor.attach(worker)
+                self._watched[directory.run_id] = supervisor
 
     def directories(self) -> tuple[RunDirectory, ...]:
         """All jobs, newest first; their ids begin with the time."""
@@ -155,13 +158,17 @@ class JobService:
         return GpuLease.acquire(self._workspace.machine_lock, holder=run_id)
 
     def _launch(self, directory: RunDirectory, lease: GpuLease | None) -> None:
-        self._watch(directory).start(lease)
+        supervisor = self._supervisor(directory)
+        supervisor.start(lease)
+        self._watched[directory.run_id] = supervisor
         self.on_launch()
 
-    def _watch(self, directory: RunDirectory) -> RunSupervisor:
-        supervisor = RunSupervisor(directory, stop_grace_seconds=self.stop_grace_seconds)
-        self._watched[directory.run_id] = supervisor
-        return supervisor
+    def _supervisor(self, directory: RunDirectory) -> RunSupervisor:
+        return RunSupervisor(
+            directory,
+            stop_grace_seconds=self.stop_grace_seconds,
+            machine_lock=self._workspace.machine_lock if self.needs_machine else None,
+        )
 
 
 def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:

@@ -16,6 +16,7 @@ from medqlora.errors import DataError
 from medqlora.models.catalog import check_id
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
+from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
 from medqlora.services.datasets import DatasetService
 from medqlora.services.jobs import JobService
@@ -81,6 +82,23 @@ class TrainingService(JobService):
         return self._begin(
             run_id, lambda: self.create(config, dataset_id, path=self._folder / run_id)
         )
+
+    def resume(self, run_id: str, *, accept_differences: bool = False) -> None:
+        """Goes on with a run that ended before it was done.
+
+        Args:
+            run_id: The run.
+            accept_differences: Whether to go on although package versions, settings or data are
+                not those of the checkpoint.
+
+        Raises:
+            CheckpointDiffersError: They are not, and that was not accepted; they are listed.
+            PersistenceError: It is done, or running.
+            GpuBusyError: Another job has the machine.
+        """
+        if self.snapshot(run_id).can_resume and not accept_differences:
+            refuse_differences(self.directory(run_id))
+        super().resume(run_id)
 
     def create(self, config: QLoRAConfig, dataset_id: str, *, path: Path) -> RunDirectory:
         """Makes the directory of a run without starting it.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from medqlora.data.tokenizer import MedicalTokenizer
+from medqlora.data.tokenizer import IGNORED_LABEL, MedicalTokenizer
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.events import Event, RunWarned
+from medqlora.errors import DataError
 from medqlora.persistence.atomic import translated_os_errors
 
 if TYPE_CHECKING:
@@ -69,3 +70,39 @@ def encoded_dataset(
             )
         )
     return Dataset.from_file(str(path))
+
+
+def check_labels(dataset: Dataset, *, report: Callable[[Event], object]) -> None:
+    """Looks for rows of which nothing would be learned, for a dataset that came tokenised.
+
+    Args:
+        dataset: Rows of `labels`.
+        report: Gets a warning when there are some.
+
+    Raises:
+        DataError: There is nothing else.
+    """
+    num_masked = sum(map(_num_masked, dataset.with_format("arrow").iter(_ROWS_A_BATCH)))
+    if num_masked == len(dataset):
+        raise DataError(
+            "All labels are masked: no token of any entry would be learned.",
+            hint="Prepare the data again, with answers that are not empty or cut off.",
+        )
+    if num_masked:
+        report(
+            RunWarned(
+                message=f"All labels of {num_masked} of the {len(dataset)} entries are masked, so "
+                "nothing is learned from them.",
+                hint="Their answers may be empty or cut off; look at them on the Dataset tab.",
+            )
+        )
+
+
+def _num_masked(rows: Any) -> int:
+    """Rows of a table without a label that is learned."""
+    import numpy as np
+
+    labels = rows.column("labels").combine_chunks()
+    ends = labels.offsets.to_numpy() - labels.offsets[0].as_py()
+    learned = np.concatenate([[0], np.cumsum(labels.flatten().to_numpy() != IGNORED_LABEL)])
+    return int(np.sum(learned[ends[1:]] == learned[ends[:-1]]))

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Mapping
 
 from medqlora.domain.events import EvalLogged, Event, StepLogged
-from medqlora.errors import NonFiniteLossError
 
 _SMOOTHING = 0.2
 
@@ -56,8 +55,6 @@ class TrainingMetricsLogger:
             total_steps: Steps of the run.
             logs: The trainer's own: `loss`, `grad_norm`, `learning_rate`, `epoch`, `num_tokens`.
 
-        Raises:
-            NonFiniteLossError: The loss or the gradient is NaN or infinite; it was reported before.
         """
         now = self._clock()
         seconds = max(now - self._last_at, 1e-9)
@@ -82,14 +79,6 @@ class TrainingMetricsLogger:
             )
         )
         self._last_at, self._last_tokens = now, self.num_tokens
-        if not math.isfinite(self.train_loss):
-            raise NonFiniteLossError(
-                f"The loss of step {step} is not a number, so training was stopped.",
-                hint=(
-                    "Start again with a smaller learning rate; the last checkpoint is "
-                    "from before it."
-                ),
-            )
 
     def log_evaluation(self, step: int, eval_loss: float) -> None:
         """Reports the loss on the held-out entries after `step`."""

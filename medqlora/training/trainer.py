@@ -18,13 +18,13 @@ from medqlora.domain.events import Event, StepLogged
 from medqlora.domain.recovery import RecoveryAction
 from medqlora.domain.resources import ResourceStats
 from medqlora.domain.training import TrainingResult
-from medqlora.errors import MedQLoRAError, OutOfMemoryError, TrainingError
+from medqlora.errors import DiskFullError, MedQLoRAError, OutOfMemoryError, TrainingError
 from medqlora.models.engine import ModelEngine
 from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
 from medqlora.training.distributed import filled_up, is_main_process, suit_to_processes
-from medqlora.training.encoding import encoded_dataset
+from medqlora.training.encoding import check_labels, encoded_dataset
 from medqlora.training.metrics import TrainingMetricsLogger
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DEFAULT_MAX_SEQ_LENGTH = 512
 
 _OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_DISK_FULL_WORDS = ("No space left", "quota exceeded", "File too large", "inline_container")
 
 
 def _ignored(event: Event) -> None:
@@ -61,6 +62,7 @@ class QLoRATrainer:
         sink: Gets the events.
         should_stop: Asked after each step; True ends training after saving a checkpoint.
         should_save: Asked after each step; True saves a checkpoint beyond the schedule.
+        save_minutes: A checkpoint is also saved when the last is older than this, 0 for never.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class QLoRATrainer:
         sink: Callable[[Event], object] = _ignored,
         should_stop: Callable[[], bool] = _never,
         should_save: Callable[[], bool] = _never,
+        save_minutes: float = 0.0,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
@@ -90,6 +93,7 @@ class QLoRATrainer:
         self._sink = sink
         self._should_stop = should_stop
         self._should_save = should_save
+        self._save_minutes = save_minutes
         self._begun_at: float | None = None
         self._last_step: StepLogged | None = None
         self._encoded_folder: tempfile.TemporaryDirectory[str] | None = None
@@ -103,10 +107,13 @@ class QLoRATrainer:
 
         Raises:
             DataError: No answer is left to learn from after cutting.
-            NonFiniteLossError: The loss became NaN or infinite.
+            NonFiniteLossError: The loss or the gradient became NaN or infinite.
             OutOfMemoryError: Memory ran out.
+            DiskFullError: A checkpoint could not be written.
             TrainingError: The trainer gave up for another reason.
         """
+        from safetensors import SafetensorError
+
         from medqlora.training.callback import RunEventCallback, in_step
 
         metrics = TrainingMetricsLogger(self._report)
@@ -116,6 +123,7 @@ class QLoRATrainer:
             checkpoints=self._checkpoints,
             should_stop=self._should_stop,
             should_save=self._should_save,
+            save_minutes=self._save_minutes,
         )
         if self._checkpoints:
             self._checkpoints.prepare()
@@ -131,8 +139,11 @@ class QLoRATrainer:
             trainer.train(
                 resume_from_checkpoint=str(self._resume_from) if self._resume_from else None
             )
-        except (RuntimeError, MemoryError, OSError) as error:
+        except (RuntimeError, MemoryError, OSError, SafetensorError) as error:
             raise translated(error) from error
+        finally:
+            if self._checkpoints:
+                self._checkpoints.discard_staged()
         return TrainingResult(
             steps=trainer.state.global_step,
             is_complete=trainer.state.global_step >= trainer.state.max_steps,
@@ -182,6 +193,8 @@ class QLoRATrainer:
 
     def _encoded(self, dataset: Dataset, side: str) -> Dataset:
         if "input_ids" in dataset.column_names:
+            if side == "train":
+                check_labels(dataset, report=self._report)
             return dataset
         if self._encoded_folder is None:
             self._encoded_folder = tempfile.TemporaryDirectory(prefix="medqlora-")
@@ -204,10 +217,17 @@ class QLoRATrainer:
         self._sink(event)
 
 
-def translated(error: Exception) -> TrainingError:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a foreign error says that memory ran out, on a GPU or in RAM."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in _OUT_OF_MEMORY_WORDS
+    )
+
+
+def translated(error: Exception) -> MedQLoRAError:
     """A foreign error from inside a training step as ours."""
     text = str(error)
-    if isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY_WORDS):
+    if is_out_of_memory(error):
         return OutOfMemoryError(
             "Memory ran out during training.",
             hint=(
@@ -215,11 +235,12 @@ def translated(error: Exception) -> TrainingError:
                 "accumulation keeps the effective batch."
             ),
         )
-    if "No space left" in text or "inline_container" in text:
+    if any(words in text for words in _DISK_FULL_WORDS):
         # torch reports a full disk in the middle of a file as a broken archive.
-        return TrainingError(
-            "A checkpoint could not be written: the disk is probably full.",
-            hint="Free some space, then press Resume; the checkpoint before it is untouched.",
+        return DiskFullError(
+            "The checkpoint could not be written: the disk is full.",
+            hint="Free some space (old runs can be deleted), then press Resume; the checkpoint "
+            "before it is untouched.",
         )
     return TrainingError(
         f"Training stopped because of a {type(error).__name__} in the training library.",

@@ -1,4 +1,4 @@
-"""A disk that is soon full."""
+"""Fixtures of faults: a small disk, services on a tiny model, and workers that break."""
 
 from __future__ import annotations
 
@@ -7,6 +7,29 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from medqlora.persistence.workspace import Workspace
+from medqlora.services import Services
+from tests.faults.faulty_worker import Inject, injecting
+from tests.waiting import wait_for_end
+
+
+@pytest.fixture
+def services(tiny_workspace: Workspace) -> Iterator[Services]:
+    """Services of a workspace with the tiny model; what still runs at the end is stopped."""
+    services = Services.open(tiny_workspace.root)
+    yield services
+    services.close()
+    run_id = services.training.current()
+    if run_id:
+        services.training.stop(run_id)
+        wait_for_end(services.training, run_id)
+
+
+@pytest.fixture
+def inject(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inject]:
+    """Sets how the workers to come break; see `tests.faults.injected.sitecustomize`."""
+    yield from injecting(monkeypatch)
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import Outcome, RunFailed, StepLogged
 from medqlora.persistence.workspace import Workspace
+from medqlora.runs.attempts import open_attempt
 from medqlora.runs.process import PROJECT_ROOT, recorded_process
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import open_attempt
 from medqlora.services import Services
 from tests.waiting import wait_for_end, wait_for_step, wait_until
 

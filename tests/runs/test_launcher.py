@@ -13,10 +13,10 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import Outcome, RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError
+from medqlora.runs.attempts import open_attempt
 from medqlora.runs.launcher import processes_here
 from medqlora.runs.process import PROJECT_ROOT
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.runs.supervisor import open_attempt
 
 
 def spec(num_processes: int) -> JobSpec:

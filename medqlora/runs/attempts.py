@@ -1,0 +1,118 @@
+"""How an attempt at a job begins and ends in its log, where the worker cannot write that itself."""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+
+from medqlora.domain.events import (
+    Event,
+    Outcome,
+    ParametersAdjusted,
+    RunFailed,
+    RunStarted,
+    RunWarned,
+)
+from medqlora.domain.jobs import JobKind
+from medqlora.errors import DiskFullError
+from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.origins import checkpoints_of, differences, origin_now
+from medqlora.runs.process import recorded_process
+from medqlora.runs.retrying import EXIT_DISK_FULL, changes_before_next
+from medqlora.runs.run_directory import RunDirectory
+
+
+def open_attempt(directory: RunDirectory) -> None:
+    """Writes `RunStarted`, from the newest whole checkpoint, and what is otherwise than before.
+
+    That is a newer checkpoint that was damaged, differences from the checkpoint that the user has
+    accepted, and settings that need less memory after an attempt that ran out of it.
+
+    Raises:
+        DiskFullError: No space is left.
+        StorageUnavailableError: The run's folder cannot be written.
+    """
+    spec = directory.spec()
+    changes = changes_before_next(directory)
+    checkpoints = checkpoints_of(directory)
+    newest = checkpoints.newest_step()
+    valid = checkpoints.newest_valid()
+    if spec.kind == "train":
+        checkpoints.check_space()
+    step = valid.step if valid else 0
+    events: list[Event] = [RunStarted(job=spec.kind, resumed_from_step=step)]
+    if step != newest:
+        events.append(
+            RunWarned(
+                message=f"The checkpoint of step {newest} is damaged and was set aside.",
+                hint=f"The run goes on from step {step}." if step else "The run begins again.",
+            )
+        )
+    accepted = differences(valid.origin, origin_now(directory)) if valid else ()
+    if accepted:
+        events.append(
+            RunWarned(
+                message=f"Since the checkpoint something has changed: {'; '.join(accepted)}.",
+                hint="You accepted it; the result is not the one of an uninterrupted run.",
+            )
+        )
+    if changes:
+        events.append(ParametersAdjusted(adjustments=changes))
+    with EventLogWriter(directory.events, run_id=spec.run_id) as log:
+        for event in events:
+            log.append(event)
+
+
+def close_attempt(directory: RunDirectory, outcome: Outcome) -> None:
+    """Writes the end of an attempt whose worker is gone, unless another watcher has."""
+    with EventLogWriter(directory.events, run_id=directory.run_id) as log:
+        if directory.snapshot().outcome is None:
+            log.append(outcome)
+
+
+def settle(directory: RunDirectory) -> psutil.Process | None:
+    """The live worker of a run that has not ended; without one, the end is written.
+
+    Called for every run when a server starts: it finds workers to watch and runs that were
+    interrupted.
+    """
+    if directory.snapshot().outcome is not None:
+        return None
+    worker = recorded_process(directory.worker_file)
+    if worker is None:
+        close_attempt(directory, died(None, directory.spec().kind))
+    return worker
+
+
+def died(exit_code: int | None, kind: JobKind) -> RunFailed:
+    """Why a worker that wrote no end is gone, as far as its exit code tells."""
+    resumes = kind in ("train", "evaluate")
+    if exit_code == EXIT_DISK_FULL:
+        return RunFailed(
+            code=DiskFullError.code,
+            message="The disk is full, so that not even the end of the job could be written.",
+            hint="Free some space (old runs can be deleted), then "
+            + ("press Resume: it goes on from the last checkpoint." if resumes else "try again."),
+        )
+    if exit_code == -signal.SIGKILL:
+        return RunFailed(
+            code="killed",
+            message=(
+                # Of a training it is known here that RAM was not short; see the supervisor.
+                "The system or somebody ended the job (kill -9)."
+                if kind == "train"
+                else "The system ended the job, most likely because memory (RAM) ran out."
+            ),
+            hint=(
+                "Resume goes on from the last checkpoint; if it happens again, choose a smaller "
+                "batch or model, because memory (RAM) may be short."
+                if resumes
+                else "Start it again; if it happens again, give a part of the file."
+            ),
+        )
+    return RunFailed(
+        code="interrupted",
+        message="The job was interrupted.",
+        hint="Resume goes on from the last checkpoint." if resumes else "Start it again.",
+    )
