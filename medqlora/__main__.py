@@ -83,6 +83,8 @@ def train(options: argparse.Namespace) -> Result:
         on_snapshot=_Progress().say,
     )
     config = services.configuration.complete(values, num_train=card.num_train)
+    if options.queue:
+        return _queued(services, services.training.enqueue(config, card.dataset_id))
     path = options.run_dir or services.workspace.runs / new_run_id(card.name)
     directory = services.training.create(config, card.dataset_id, path=path.resolve())
     return _run(services, directory)
@@ -155,6 +157,17 @@ def runs(options: argparse.Namespace) -> Result:
 
 def _open(options: argparse.Namespace) -> Services:
     return Services.open(options.workspace, mirror=options.mirror)
+
+
+def _queued(services: Services, run_id: str) -> Result:
+    waiting = [one.run_id for one in services.training.queued()]
+    say("It starts when its turn comes, while the page (python app.py) runs on this workspace.")
+    return {
+        "run_id": run_id,
+        "run_dir": str(services.training.directory(run_id).path),
+        "state": services.training.snapshot(run_id).state,
+        "position": waiting.index(run_id) + 1 if run_id in waiting else 0,
+    }, 0
 
 
 def _run(services: Services, directory: RunDirectory) -> Result:
@@ -235,8 +248,12 @@ def _parser() -> argparse.ArgumentParser:
     one = add("train", train)
     one.add_argument("--config", type=Path, help="JSON: settings of QLoRAConfig and `dataset`")
     add_data_options(one)
-    one.add_argument(
+    place = one.add_mutually_exclusive_group()
+    place.add_argument(
         "--run-dir", type=Path, help="new folder of the run; one in the workspace by default"
+    )
+    place.add_argument(
+        "--queue", action="store_true", help="do not wait: the page starts it when its turn comes"
     )
     one = add("resume", resume)
     one.add_argument("run_dir", help="folder or id of the run")

@@ -8,13 +8,19 @@ from pathlib import Path
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import CheckpointSaved, RunStarted, RunStopped, RunSucceeded, StepLogged
 from medqlora.domain.jobs import JobSpec
-from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.origins import checkpoints_of, origin_now
 from medqlora.runs.run_directory import RunDirectory
 
 FILE_BYTES = 30_000
-FILES = ("adapter_model.safetensors", "optimizer.pt", "scheduler.pt", "rng_state.pth")
+FILES = (
+    "adapter_model.safetensors",
+    "optimizer.pt",
+    "scheduler.pt",
+    "rng_state.pth",
+    "trainer_state.json",
+)
 
 
 class FakeRun:
@@ -23,7 +29,7 @@ class FakeRun:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self.run_id = directory.run_id
-        self.checkpoints = CheckpointManager(directory.checkpoints)
+        self.checkpoints = checkpoints_of(directory, origin=origin_now(directory))
         self.checkpoints.prepare()
 
     @classmethod

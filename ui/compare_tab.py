@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from medqlora.errors import EvaluationError
+from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate, GenerationSettings
 from ui import markup, present, wording
@@ -156,8 +156,14 @@ class Handlers:
             max_new_tokens=int(length), temperature=temperature, repetition_penalty=penalty
         )
         updates = self._chat.stream(run_id, base_turns=base, tuned_turns=tuned, settings=settings)
-        for update in updates:
-            yield [*_shown(update, base, tuned), ""]
+        try:
+            for update in updates:
+                yield [*_shown(update, base, tuned), ""]
+        except MedQLoRAError as error:
+            # The question is given back, and the page says why instead of waiting for ever.
+            said = markup.notice(str(error), "bad")
+            yield [prompt, turns["base"], turns["tuned"], turns, said, told]
+            raise
 
     def stopped(self) -> str:
         """The answers were stopped."""

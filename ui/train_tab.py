@@ -1,10 +1,11 @@
-"""The Train tab: start, stop and resume, and how the run stands.
+"""The Train tab: start, queue, stop and resume, and how the run stands.
 
 The training service owns runs and refuses a second one; this shows what it says.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,6 +14,7 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import DataError
 from medqlora.services import Services
+from medqlora.services.training import RunSummary
 from ui import dataset_words, markup, present, wording
 from ui.guard import guarded, guarded_tick
 from ui.mirror_line import MirrorLine
@@ -23,15 +25,22 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
     """Lays the tab out and wires it."""
     handlers = Handlers(shared.services)
     with gr.Tab("Train", id=tab_name("Train"), elem_id=tab_name("Train")) as tab:
-        seen = gr.State(0)
+        seen = gr.State([])
         opening("Train")
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):
                 dataset = gr.Dropdown(label="Dataset", elem_id="train-dataset")
                 plan = gr.HTML(elem_id="train-plan")
                 with gr.Row():
-                    start = gr.Button("Start training", variant="primary", elem_id="train-start")
+                    start = gr.Button(wording.START, variant="primary", elem_id="train-start")
                     stop = gr.Button("Stop", elem_id="train-stop", interactive=False)
+                queue = gr.HTML(elem_id="train-queue")
+                queued = gr.Dropdown(
+                    label="A run of the queue", elem_id="train-queued", visible=False
+                )
+                remove = gr.Button(
+                    "Remove it from the queue", elem_id="train-remove", visible=False
+                )
                 resumable = gr.Dropdown(
                     label="Go on with a stopped run",
                     info="It continues from its last checkpoint.",
@@ -53,7 +62,8 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                 status = gr.HTML(elem_id="train-status")
                 gr.HTML(markup.heading("Messages"))
                 said = gr.HTML(elem_id="train-messages")
-    live = [status, said, session, start, stop, resumable, accepted, resume, timer, seen]
+    buttons = [start, stop, queue, queued, remove, resumable, accepted, resume]
+    live = [status, said, session, *buttons, timer, seen]
     opened = [dataset, plan, shared.run_id, *live]
     chosen = [shared.dataset_id, shared.settings, shared.run_id]
     page.load(guarded(handlers.load), chosen, opened, **LIGHT)
@@ -63,7 +73,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
     )
     start.click(
         guarded(handlers.start),
-        [dataset, shared.settings],
+        [dataset, shared.settings, start],
         [shared.run_id, *live],
         trigger_mode="once",
         **BUSY,
@@ -72,7 +82,9 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
     resume.click(guarded(handlers.resume), [resumable, accepted], [shared.run_id, *live], **BUSY)
     kept.wire(shared)
     kept.button.click(guarded(handlers.continue_last), None, [shared.run_id, *live], **BUSY)
-    timer.tick(guarded_tick(handlers.tick), [shared.run_id, seen], live, **LIGHT)
+    followed = [shared.run_id, *live]
+    remove.click(guarded(handlers.remove), [queued, shared.run_id], followed, **LIGHT)
+    timer.tick(guarded_tick(handlers.tick), [shared.run_id, seen], followed, **LIGHT)
 
 
 class Handlers:
@@ -99,20 +111,35 @@ class Handlers:
         cards = self._datasets.cards()
         chosen = dataset_id or (cards[0].dataset_id if cards else "")
         dropdown = gr.Dropdown(choices=dataset_words.dataset_options(cards), value=chosen or None)
-        shown = self._training.current() or run_id or self._newest()
+        shown = self._training.current() or self._known(run_id)
         return [dropdown, self._plan(chosen, settings), shown, *self._live(shown)]
 
     def choose(self, dataset_id: str, settings: dict[str, Any]) -> list[Any]:
         """Another dataset was chosen."""
         return [dataset_id, self._plan(dataset_id, settings)]
 
-    def start(self, dataset_id: str | None, settings: dict[str, Any]) -> list[Any]:
-        """Starts a run with the chosen data and settings."""
+    def start(self, dataset_id: str | None, settings: dict[str, Any], button: str) -> list[Any]:
+        """Starts a run with the chosen data and settings, or queues it, as the button says.
+
+        A page that does not know of another run yet says Start and is refused: twenty clicks start
+        one run and queue none.
+        """
         if not dataset_id:
             raise DataError("There is no dataset yet.", hint="Prepare one in the Dataset tab.")
         config = self._config(settings)
-        run_id = self._training.start(config, dataset_id)
+        if button == wording.ADD_TO_QUEUE:
+            run_id = self._training.enqueue(config, dataset_id)
+            run_id = self._training.current() or run_id
+        else:
+            run_id = self._training.start(config, dataset_id)
         return [run_id, *self._live(run_id)]
+
+    def remove(self, queued_id: str | None, run_id: str) -> list[Any]:
+        """Takes a run out of the queue."""
+        if queued_id:
+            self._training.remove_from_queue(queued_id)
+        shown = "" if run_id == queued_id else run_id
+        return [shown, *self._live(shown)]
 
     def stop(self, run_id: str) -> list[Any]:
         """Asks the run to stop; it ends its step and keeps a checkpoint."""
@@ -134,14 +161,22 @@ class Handlers:
             self._training.resume(restored.run_id)
         return [restored.run_id, *self._live(restored.run_id)]
 
-    def tick(self, run_id: str, seen: int) -> Any:
-        """What is new since the last second; nothing when nothing is."""
-        snapshot = self._training.snapshot(run_id)
-        return gr.skip() if snapshot.seq == seen else self._live(run_id)
+    def tick(self, run_id: str, seen: list[Any]) -> Any:
+        """What is new since the last second; nothing when nothing is.
 
-    def _newest(self) -> str:
-        runs = self._training.runs()
-        return runs[0].run_id if runs else ""
+        The next run of the queue is followed when its turn comes.
+        """
+        shown = self._training.current() or run_id
+        return gr.skip() if self._state(shown) == seen else [shown, *self._live(shown)]
+
+    def _state(self, run_id: str) -> list[Any]:
+        queued = [one.run_id for one in self._training.queued()]
+        return [run_id, self._training.snapshot(run_id).seq if run_id else 0, *queued]
+
+    def _known(self, run_id: str) -> str:
+        """`run_id` if it is still there, else the newest run's."""
+        ids = [one.run_id for one in self._training.runs()]
+        return run_id if run_id in ids else next(iter(ids), "")
 
     def _config(self, settings: dict[str, Any]) -> QLoRAConfig:
         # A page that was just loaded may come here before Configure has filled in what suits.
@@ -164,30 +199,38 @@ class Handlers:
         return markup.note(plan)
 
     def _live(self, run_id: str) -> list[Any]:
+        queued = self._training.queued()
         if not run_id:
             nothing = [markup.empty(wording.READY_TO_TRAIN), "", self._session(None)]
-            return [*nothing, *self._buttons(), gr.Timer(active=False), 0]
+            timer = gr.Timer(active=bool(queued))
+            return [*nothing, *self._buttons(queued), timer, self._state(run_id)]
+        seen = self._state(run_id)
         snapshot = self._training.snapshot(run_id)
         said = [
             status_html(snapshot),
             messages_html(self._guidance, snapshot),
             self._session(snapshot),
         ]
-        return [*said, *self._buttons(), gr.Timer(active=snapshot.is_live), snapshot.seq]
+        timer = gr.Timer(active=snapshot.is_live or bool(queued))
+        return [*said, *self._buttons(queued), timer, seen]
 
     def _session(self, snapshot: RunSnapshot | None) -> str:
         left = self._guidance.session(snapshot)
         return markup.notice(left.message, "warn" if left.is_short else "plain") if left else ""
 
-    def _buttons(self) -> list[Any]:
+    def _buttons(self, queued: Sequence[RunSummary]) -> list[Any]:
         # Asked after the snapshot, so that a run that is over never leaves Start pressed in.
         is_busy = self._training.current() is not None
         options = present.run_options(one for one in self._training.runs() if one.can_resume)
         can_resume = bool(options) and not is_busy
         newest = options[0][1] if options else None
+        waiting = [(one.name, one.run_id) for one in queued]
         return [
-            gr.Button(interactive=not is_busy),
+            gr.Button(wording.ADD_TO_QUEUE if is_busy or queued else wording.START),
             gr.Button(interactive=is_busy),
+            markup.steps(wording.QUEUE, [name for name, _ in waiting]) if waiting else "",
+            gr.Dropdown(choices=waiting, value=None, visible=bool(waiting)),
+            gr.Button(visible=bool(waiting)),
             gr.Dropdown(choices=options, value=newest, visible=can_resume),
             gr.Checkbox(visible=can_resume) if can_resume else gr.Checkbox(False, visible=False),
             gr.Button(visible=can_resume),

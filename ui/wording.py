@@ -165,6 +165,9 @@ PLAN: Final = (
     "{model}: {steps} steps of {batch} entries, LoRA rank {rank}, learning rate {rate}. "
     "Change them in Configure."
 )
+START: Final = "Start training"
+ADD_TO_QUEUE: Final = "Add to the queue"
+QUEUE: Final = "Waiting for their turn, the next one first:"
 CONTINUE_LAST: Final = "Continue my last run"
 BRING_BACK_LAST: Final = "Bring back my last run"
 READY_TO_TRAIN: Final = "Ready. Press Start training."

@@ -8,6 +8,7 @@ not allow, or saves anything: checkpoints are the run's work.
 from __future__ import annotations
 
 import importlib.util
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ import psutil
 from medqlora.domain.recovery import ReconnectionGuide
 from medqlora.errors import SessionError
 from medqlora.recovery import ErrorRecoveryManager
+
+PLAN_VARIABLE = "MEDQLORA_COLAB_PLAN"
+STARTED_VARIABLE = "MEDQLORA_SESSION_STARTED"
+"""A job's process learns from its environment what the page's process was told."""
 
 WARN_SECONDS = 30 * 60.0
 """With less than this left, a long run should not be started."""
@@ -85,24 +90,26 @@ class SessionManager:
     """The session of this machine.
 
     Args:
-        plan: A name of `LIMITS`.
+        plan: A name of `LIMITS`; the environment's `MEDQLORA_COLAB_PLAN`, else `free`, when not
+            given.
         is_colab: Whether this is a Colab machine; found out when not given.
-        started_at: When the machine started, in seconds since 1970; read from its first process
-            when not given.
+        started_at: When the machine started, in seconds since 1970; the environment's
+            `MEDQLORA_SESSION_STARTED`, else the start of its first process, when not given.
         clock: Now, in seconds since 1970.
 
     Raises:
-        SessionError: There is no such plan.
+        SessionError: There is no such plan, or the start is not a number.
     """
 
     def __init__(
         self,
         *,
-        plan: str = "free",
+        plan: str | None = None,
         is_colab: bool | None = None,
         started_at: float | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        plan = plan or os.environ.get(PLAN_VARIABLE, "free")
         if plan not in LIMITS:
             raise SessionError(
                 f"There is no Colab plan called {plan!r}.",
@@ -110,7 +117,7 @@ class SessionManager:
             )
         self.limit = LIMITS[plan]
         self._is_colab = _is_colab() if is_colab is None else is_colab
-        self._started_at = psutil.Process(1).create_time() if started_at is None else started_at
+        self._started_at = _machine_start() if started_at is None else started_at
         self._clock = clock
 
     def time_left(self, *, needed_seconds: float | None = None) -> SessionTime | None:
@@ -151,6 +158,17 @@ class SessionManager:
                 "Choose a run that was interrupted and press Resume.",
             ),
         )
+
+
+def _machine_start() -> float:
+    given = os.environ.get(STARTED_VARIABLE, "")
+    try:
+        return float(given) if given else psutil.Process(1).create_time()
+    except ValueError as error:
+        raise SessionError(
+            f"{STARTED_VARIABLE} must be seconds since 1970, got {given[:40]!r}.",
+            hint="Leave it out to take the start of this machine.",
+        ) from error
 
 
 def _is_colab() -> bool:

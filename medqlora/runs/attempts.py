@@ -18,7 +18,7 @@ from medqlora.domain.jobs import JobKind
 from medqlora.errors import DiskFullError
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.origins import checkpoints_of, differences, origin_now
-from medqlora.runs.process import recorded_process
+from medqlora.runs.process import end_processes, recorded_process
 from medqlora.runs.retrying import EXIT_DISK_FULL, changes_before_next
 from medqlora.runs.run_directory import RunDirectory
 
@@ -60,6 +60,9 @@ def open_attempt(directory: RunDirectory) -> None:
     if changes:
         events.append(ParametersAdjusted(adjustments=changes))
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
+        earlier = directory.snapshot()
+        if earlier.attempt and earlier.outcome is None:  # its end could not be written then
+            log.append(died(None, spec.kind))
         for event in events:
             log.append(event)
 
@@ -72,15 +75,17 @@ def close_attempt(directory: RunDirectory, outcome: Outcome) -> None:
 
 
 def settle(directory: RunDirectory) -> psutil.Process | None:
-    """The live worker of a run that has not ended; without one, the end is written.
+    """The live worker of a run; where a run has neither worker nor end, the end is written.
 
     Called for every run when a server starts: it finds workers to watch and runs that were
     interrupted.
     """
-    if directory.snapshot().outcome is not None:
-        return None
     worker = recorded_process(directory.worker_file)
-    if worker is None:
+    snapshot = directory.snapshot()
+    if snapshot.attempt and snapshot.outcome is None:
+        directory.queued.unlink(missing_ok=True)  # its turn had come
+    if worker is None and snapshot.outcome is None and not directory.queued.exists():
+        end_processes(directory.path)  # one of them may hold the log
         close_attempt(directory, died(None, directory.spec().kind))
     return worker
 

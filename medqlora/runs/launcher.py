@@ -26,9 +26,7 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError, MedQLoRAError, SessionError
-from medqlora.persistence.atomic import write_json
 from medqlora.runs.attempts import close_attempt
-from medqlora.runs.process import this_process
 from medqlora.runs.run_directory import RunDirectory
 
 WORKER = "medqlora.runs.worker"
@@ -42,8 +40,6 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     directory = RunDirectory(Path(given[0]).resolve())
     is_first_machine = os.environ.get("PET_NODE_RANK", "0") == "0"
-    if is_first_machine:
-        write_json(directory.worker_file, this_process())
     try:
         return _launch(directory, given)
     except MedQLoRAError as error:
@@ -126,7 +122,9 @@ def _end(directory: RunDirectory, failures: Mapping[int, Any]) -> int:
         said = {name: told[0][name] for name in ("code", "message", "hint")}
         close_attempt(directory, RunFailed(**said))
         return 1
-    codes = sorted(one.exitcode for one in failures.values())
+    all_codes = [one.exitcode for one in failures.values()]
+    # torchrun has ended the others of them by SIGTERM.
+    codes = sorted(one for one in all_codes if one != -signal.SIGTERM) or all_codes
     if codes[0] < 0:  # by a signal: whoever watches has to see the same
         if codes[0] != -signal.SIGKILL:
             signal.signal(-codes[0], signal.SIG_DFL)

@@ -7,10 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, TextIO
 
 import psutil
+
+from medqlora.persistence.atomic import write_json
 
 # One core stays free for the page and the browser: torch's threads wait for each other at every
 # operation, so that one that has to share its core slows all of them down, on two cores tenfold.
@@ -18,7 +21,11 @@ NUM_THREADS = max(len(os.sched_getaffinity(0)) - 1, 1)
 
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
+_JOB = "MEDQLORA_JOB"
+"""The variable by which a job's processes are known even after their parent died."""
+
 _SAME_START_SECONDS = 0.5
+_REAP_SECONDS = 5.0
 
 _ENVIRONMENT: Mapping[str, str] = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -38,6 +45,7 @@ def start_worker(
     stderr: IO[Any] | int,
     stdin: int = subprocess.DEVNULL,
     keep_open: Sequence[int] = (),
+    job: Path | None = None,
 ) -> psutil.Popen:
     """Starts `python -m module arguments` in a session of its own.
 
@@ -51,6 +59,7 @@ def start_worker(
         stderr: Where its standard error goes.
         stdin: Where its standard input comes from.
         keep_open: Descriptors it inherits, such as a lease.
+        job: The job's directory, by which its processes can be found.
     """
     inherited = os.environ.get("PYTHONPATH")
     path = str(PROJECT_ROOT) + (os.pathsep + inherited if inherited else "")
@@ -69,9 +78,18 @@ def start_worker(
             "OMP_NUM_THREADS": str(NUM_THREADS),
             **os.environ,
             **_ENVIRONMENT,
+            **({_JOB: str(job)} if job else {}),
             "PYTHONPATH": path,
         },
     )
+
+
+def record_process(worker_file: Path, worker: psutil.Process) -> None:
+    """Writes what identifies a process even after its number was given to another.
+
+    Written by whoever started it, at once: a server that starts meanwhile finds it.
+    """
+    write_json(worker_file, {"pid": worker.pid, "started": worker.create_time()})
 
 
 def this_process() -> dict[str, float]:
@@ -93,6 +111,32 @@ def recorded_process(worker_file: Path) -> psutil.Process | None:
         process = psutil.Process(int(record["pid"]))
         is_same = abs(process.create_time() - float(record["started"])) < _SAME_START_SECONDS
         is_running = process.status() != psutil.STATUS_ZOMBIE
-    except (OSError, ValueError, KeyError, psutil.Error):
+    except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None
     return process if is_same and is_running else None
+
+
+def end_processes(job: Path) -> int:
+    """Kills every process of a job whose worker is gone, and returns how many there were.
+
+    One of them would otherwise go on, and hold the lease that it inherited.
+    """
+    left = [one for one in psutil.process_iter() if _job_of(one) == str(job)]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(left, timeout=_REAP_SECONDS)
+    return len(left)
+
+
+def jobs_with_processes(folder: Path) -> set[Path]:
+    """The jobs of `folder` of which any process is running."""
+    jobs = {Path(job) for one in psutil.process_iter() if (job := _job_of(one))}
+    return {job for job in jobs if job.parent == folder}
+
+
+def _job_of(process: psutil.Process) -> str | None:
+    try:
+        return process.environ().get(_JOB)
+    except (psutil.Error, OSError):
+        return None  # gone, or another user's

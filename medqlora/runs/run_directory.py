@@ -12,6 +12,8 @@
       partial/        what an import is making, until it is complete
       worker.json     process id and start time of the worker
       worker.log      what the worker's libraries printed
+      heartbeat       touched while the worker is at work
+      queued          exists while the run waits for its turn
       stop            exists once the user asked to stop
 
 It makes paths and reads what was asked. It starts nothing.
@@ -148,6 +150,16 @@ class RunDirectory:
     def worker_log(self) -> Path:
         """What the worker's libraries printed."""
         return self.path / "worker.log"
+
+    @property
+    def heartbeat(self) -> Path:
+        """Touched while the worker is at work."""
+        return self.path / "heartbeat"
+
+    @property
+    def queued(self) -> Path:
+        """Exists while the run waits for its turn; holds since when."""
+        return self.path / "queued"
 
     @property
     def stop_file(self) -> Path:

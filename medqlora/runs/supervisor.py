@@ -1,16 +1,17 @@
 """RunSupervisor: one named thread that owns one worker process at a time.
 
 It opens the attempt, starts the worker (or finds one that outlived the server), folds its log, ends
-it firmly when a polite stop is not enough, and writes the end of an attempt whose worker died. An
-attempt that ran out of memory is followed by another at once, with the settings that
-`runs.retrying` says. It decides nothing about training.
+it firmly when a polite stop is not enough or nothing happens any more, kills what the worker left
+running, and writes the end of an attempt whose worker died. An attempt that ran out of memory is
+followed by another at once, with the settings that `runs.retrying` says. It decides nothing about
+training.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,24 +20,28 @@ from pathlib import Path
 
 import psutil
 
-from medqlora.domain.events import Event, Outcome, RunStarted, RunStopped
+from medqlora.domain.events import Event, Outcome, RunStarted
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, apply
-from medqlora.errors import DiskFullError, MedQLoRAError
+from medqlora.errors import MedQLoRAError, PersistenceError, SessionError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.runs.attempts import close_attempt, died, open_attempt
+from medqlora.runs.endings import Ending, HungEnding
 from medqlora.runs.event_log import EventLogReader
 from medqlora.runs.gpu_lease import GpuLease
-from medqlora.runs.process import start_worker
+from medqlora.runs.heartbeat import PATIENCE_SECONDS, Silence
+from medqlora.runs.process import end_processes, record_process, start_worker
 from medqlora.runs.ram_watch import RamWatch
 from medqlora.runs.retrying import changes_before_next, killed_for_memory
 from medqlora.runs.run_directory import RunDirectory
 
 POLL_SECONDS = 0.2
+EXIT_GRACE_SECONDS = 60.0
+"""A worker that has written its end and is still there after this is terminated."""
 STOP_GRACE_SECONDS = 120.0
 """A step and a checkpoint fit into this; a worker that needs longer is terminated."""
-TERMINATE_GRACE_SECONDS = 10.0
-"""A worker that is still there after this is killed."""
+HUNG_GRACE_SECONDS = 30.0
+"""A hung worker that does not stop when asked within this is terminated."""
 
 
 class RunSupervisor:
@@ -45,6 +50,7 @@ class RunSupervisor:
     Args:
         directory: The run.
         stop_grace_seconds: How long it may take to stop when asked, before it is terminated.
+        patience_seconds: How long it may give no sign of life before it counts as hung.
         machine_lock: The lock file of the machine, for the attempt that follows one of a worker
             that outlived its server.
     """
@@ -54,6 +60,7 @@ class RunSupervisor:
         directory: RunDirectory,
         *,
         stop_grace_seconds: float = STOP_GRACE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
         machine_lock: Path | None = None,
     ) -> None:
         self.directory = directory
@@ -61,10 +68,11 @@ class RunSupervisor:
         self._lease: GpuLease | None = None
         self._ram = RamWatch()
         self._stop_grace_seconds = stop_grace_seconds
+        self._patience_seconds = patience_seconds
         self._reader = EventLogReader(directory.events)
         self._snapshot = RunSnapshot(run_id=directory.run_id)
         self._unfolded: list[Event] = []
-        self._stop_asked_at: float | None = None
+        self._ending: Ending | None = None
 
     @property
     def snapshot(self) -> RunSnapshot:
@@ -95,8 +103,8 @@ class RunSupervisor:
     def request_stop(self) -> None:
         """Asks the worker to stop after its step; asking again changes nothing."""
         self.directory.stop_file.touch()
-        if self._stop_asked_at is None:
-            self._stop_asked_at = time.monotonic()
+        if self._ending is None:
+            self._ending = Ending(self._stop_grace_seconds)
 
     @property
     def is_watching(self) -> bool:
@@ -108,16 +116,35 @@ class RunSupervisor:
         self._thread.join(timeout)
 
     def _launch(self) -> psutil.Process:
+        self.directory.heartbeat.unlink(missing_ok=True)
         open_attempt(self.directory)
         self._ram = RamWatch()
-        with self.directory.worker_log.open("a", encoding="utf-8") as log:
-            return start_worker(
-                _module(self.directory.spec()),
-                [str(self.directory.path)],
-                stdout=log,
-                stderr=log,
-                keep_open=[self._lease.descriptor] if self._lease else [],
-            )
+        worker = self._start_worker()
+        try:
+            record_process(self.directory.worker_file, worker)
+        except BaseException:
+            worker.kill()  # nobody would know of it
+            worker.wait()
+            raise
+        return worker
+
+    def _start_worker(self) -> psutil.Popen:
+        try:
+            with self.directory.worker_log.open("a", encoding="utf-8") as log:
+                return start_worker(
+                    _module(self.directory.spec()),
+                    [str(self.directory.path), "--patience", str(self._patience_seconds)],
+                    stdout=log,
+                    stderr=log,
+                    keep_open=[self._lease.descriptor] if self._lease else [],
+                    job=self.directory.path,
+                )
+        except OSError as error:
+            close_attempt(self.directory, died(None, self.directory.spec().kind))
+            raise SessionError(
+                f"The system could not start the job's process: {error.strerror}.",
+                hint="Close other programs, then press Resume.",
+            ) from error
 
     def _give_machine_back(self) -> None:
         # Kept while an attempt may follow, so that no other job comes between.
@@ -135,13 +162,8 @@ class RunSupervisor:
     def _watch(self, first: psutil.Process) -> None:
         worker: psutil.Process | None = first
         while worker:
-            while True:
-                exit_code, is_over = _wait(worker)
-                if is_over:
-                    break
-                self._ram.look()
-                self._catch_up(is_going_on=True)
-                self._press(worker)
+            exit_code = self._watch_attempt(worker)
+            end_processes(self.directory.path)
             self._catch_up(is_going_on=True)
             end = None if self._unfolded else self._write_end(self._death(exit_code))
             worker = self._next_worker()
@@ -152,8 +174,39 @@ class RunSupervisor:
             # server writes it.
             self._snapshot = apply(self._snapshot, end)
 
+    def _watch_attempt(self, worker: psutil.Process) -> int | None:
+        silence = Silence(self.directory.heartbeat)
+        leaving: Ending | None = None
+        while True:
+            exit_code, is_over = _wait(worker)
+            if is_over:
+                return exit_code
+            self._ram.look()
+            self._catch_up(is_going_on=True)
+            self._look_for_a_reason_to_end(silence)
+            if self._unfolded:  # its end is written; another attempt may follow it
+                leaving = leaving or Ending(EXIT_GRACE_SECONDS)
+            ending = self._ending or leaving
+            if ending:
+                ending.press(worker)
+
+    def _look_for_a_reason_to_end(self, silence: Silence) -> None:
+        is_silent = silence.seconds() > self._patience_seconds
+        if self._ending is not None:
+            return
+        # Not Path.exists, which raises where a mounted folder is away for a while.
+        if os.path.exists(self.directory.stop_file):  # another process asked, or an earlier server
+            self._ending = Ending(self._stop_grace_seconds)
+        elif is_silent and not self._unfolded:
+            self._ending = HungEnding(HUNG_GRACE_SECONDS, patience_seconds=self._patience_seconds)
+            with suppress(OSError):  # then it is ended without being asked
+                self.directory.stop_file.touch()
+
     def _catch_up(self, *, is_going_on: bool = False) -> None:
-        self._unfolded += self._reader.read_new()
+        try:
+            self._unfolded += self._reader.read_new()
+        except OSError:
+            return  # a folder that is away for a while; what was written is read when it is back
         snapshot = self._snapshot
         while self._unfolded:
             # An attempt is over when its worker is gone, the machine is free and no other attempt
@@ -164,13 +217,13 @@ class RunSupervisor:
         self._snapshot = snapshot
 
     def _write_end(self, outcome: Outcome) -> Outcome:
-        with suppress(DiskFullError):  # see _watch: then it is told without the log
+        with suppress(PersistenceError):  # see _watch: then it is told without the log
             close_attempt(self.directory, outcome)
         return replace(outcome, seq=self._snapshot.seq + 1, at=datetime.now(UTC))
 
     def _next_worker(self) -> psutil.Process | None:
         """The worker of the attempt that follows by itself, or None when none does."""
-        if self._stop_asked_at is not None or self.directory.stop_file.exists():
+        if self._ending is not None or os.path.exists(self.directory.stop_file):
             return None
         try:
             if not changes_before_next(self.directory):
@@ -181,20 +234,9 @@ class RunSupervisor:
         except MedQLoRAError:
             return None  # the end that was written stands, and Resume tries again
 
-    def _press(self, worker: psutil.Process) -> None:
-        """Ends a worker that was asked to stop and does not."""
-        if self._stop_asked_at is None:
-            return
-        waited = time.monotonic() - self._stop_asked_at
-        if waited > self._stop_grace_seconds + TERMINATE_GRACE_SECONDS:
-            worker.kill()
-        elif waited > self._stop_grace_seconds:
-            worker.terminate()
-
     def _death(self, exit_code: int | None) -> Outcome:
-        if self._stop_asked_at is not None:
-            step = self._snapshot.last_step.step if self._snapshot.last_step else 0
-            return RunStopped(step=step, checkpoint_step=self._snapshot.checkpoint_step)
+        if self._ending is not None:
+            return self._ending.outcome(self._snapshot)
         kind = self.directory.spec().kind
         was_killed = exit_code in (-signal.SIGKILL, None)  # None: not our child, so not known
         if kind == "train" and was_killed and self._ram.was_short():

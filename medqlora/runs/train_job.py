@@ -122,7 +122,7 @@ def _train_on(
         resume_from=Path(job.checkpoint.path) if job.checkpoint else None,
         sink=job.report,
         should_stop=job.should_stop,
-        should_save=monitor.take_save_request,
+        should_save=lambda: monitor.take_save_request() or job.should_save(),
         save_minutes=config.save_minutes,
     )
     result = trainer.train(data.train)

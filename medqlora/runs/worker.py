@@ -14,21 +14,22 @@ import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from medqlora.colab.session import SessionManager
 from medqlora.domain.artifacts import CheckpointInfo
-from medqlora.domain.events import Event, Outcome, PhaseChanged, RunFailed, RunStarted
+from medqlora.domain.events import Outcome, PhaseChanged, RunFailed, RunStarted
 from medqlora.domain.jobs import JobKind, JobSpec
 from medqlora.errors import DiskFullError, MedQLoRAError
-from medqlora.persistence.atomic import write_json
 from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.heartbeat import PATIENCE_SECONDS, Heartbeat
 from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
 from medqlora.runs.launcher import die_with_launcher, leave_word
 from medqlora.runs.measure_job import measure
 from medqlora.runs.origins import checkpoints_of
-from medqlora.runs.process import this_process
 from medqlora.runs.retrying import EXIT_DISK_FULL
 from medqlora.runs.run_directory import RunDirectory
+from medqlora.runs.session_watch import SessionWatch
 from medqlora.runs.train_job import train
 from medqlora.training.distributed import is_main_process, is_peer_lost, world_size
 
@@ -50,16 +51,19 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m medqlora.runs.worker")
     parser.add_argument("run_dir", type=Path)
-    directory = RunDirectory(parser.parse_args(arguments).run_dir.resolve())
+    parser.add_argument("--patience", type=float, default=PATIENCE_SECONDS, metavar="SECONDS")
+    options = parser.parse_args(arguments)
+    directory = RunDirectory(options.run_dir.resolve())
     spec = directory.spec()
     if world_size() > 1:
         die_with_launcher()
-    else:
-        write_json(directory.worker_file, this_process())
     if not is_main_process():
         return _follow(directory, spec)
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
-        outcome = _attempt(directory, spec, log.append)
+        heartbeat = Heartbeat(directory.heartbeat, log.append, patience_seconds=options.patience)
+        with heartbeat:
+            watch = SessionWatch(SessionManager(), heartbeat.report)
+            outcome = _attempt(directory, spec, watch)
         if outcome is None:
             return 1
         try:
@@ -71,7 +75,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _follow(directory: RunDirectory, spec: JobSpec) -> int:
     """Does the job beside the main process, which reports and saves."""
-    outcome = _attempt(directory, spec, lambda event: event)
+    unheard = SessionWatch(SessionManager(), lambda event: event)
+    outcome = _attempt(directory, spec, unheard)
     if isinstance(outcome, RunFailed):
         leave_word(outcome)
     return 1 if outcome is None or isinstance(outcome, RunFailed) else 0
@@ -88,13 +93,17 @@ def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
     return checkpoints_of(directory).validate(started.resumed_from_step)
 
 
-def _attempt(
-    directory: RunDirectory, spec: JobSpec, report: Callable[[Event], Event]
-) -> Outcome | None:
+def _attempt(directory: RunDirectory, spec: JobSpec, watch: SessionWatch) -> Outcome | None:
     """Does the job; None when another process is gone, whose end is the attempt's."""
-    report(PhaseChanged(phase="Loading the libraries"))
+    watch.report(PhaseChanged(phase="Loading the libraries"))
     try:
-        job = Job(directory=directory, spec=spec, report=report, checkpoint=_checkpoint(directory))
+        job = Job(
+            directory=directory,
+            spec=spec,
+            report=watch.report,
+            checkpoint=_checkpoint(directory),
+            should_save=watch.take_save_request,
+        )
         return JOBS[spec.kind](job)
     except MedQLoRAError as error:
         _print_trace(error)

@@ -19,6 +19,7 @@ from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.mirror import MirrorService
+from medqlora.services.queue import QueueThread
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -35,6 +36,7 @@ class Services:
         evaluation: Evaluations.
         chat: Compare.
         guidance: What to do after an error, and how long the session lasts.
+        queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
         mirror: Copies of the runs elsewhere.
     """
@@ -46,6 +48,7 @@ class Services:
     evaluation: EvaluationService
     chat: ChatService
     guidance: GuidanceService
+    queue: QueueThread
     screening: ScreeningService
     mirror: MirrorService
 
@@ -79,22 +82,25 @@ class Services:
             evaluation=evaluation,
             chat=chat,
             guidance=GuidanceService(),
+            queue=QueueThread(training),
             screening=screening,
             mirror=kept,
         )
 
     def attach(self) -> None:
-        """Finds the jobs that outlived an earlier server.
+        """Finds the jobs that outlived an earlier server, and goes on with the queue.
 
         Called once, by whoever holds the workspace.
         """
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.queue.start()
         self.mirror.watch()
 
     def close(self) -> None:
-        """Ends the chat; jobs and the copying of runs go on."""
+        """Ends the chat; jobs and copying go on, and the queue waits for the next server."""
+        self.queue.stop()
         self.chat.close()
         self.mirror.close()
 

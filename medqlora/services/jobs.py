@@ -19,6 +19,8 @@ from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, Persist
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.attempts import settle
 from medqlora.runs.gpu_lease import GpuLease
+from medqlora.runs.heartbeat import PATIENCE_SECONDS
+from medqlora.runs.process import end_processes, jobs_with_processes
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
@@ -45,6 +47,9 @@ class JobService:
     stop_grace_seconds: ClassVar[float] = STOP_GRACE_SECONDS
     """How long a job that was asked to stop may take before it is terminated."""
 
+    patience_seconds: ClassVar[float] = PATIENCE_SECONDS
+    """How long a job may give no sign of life before it counts as hung."""
+
     def __init__(self, workspace: Workspace, folder: Path) -> None:
         self._workspace = workspace
         self._folder = folder
@@ -57,11 +62,16 @@ class JobService:
     def attach(self) -> None:
         """Finds jobs that outlived an earlier server and writes the end of those that did not."""
         for directory in self.directories():
+            if directory.run_id in self._watched:
+                continue
             worker = settle(directory)
             if worker is not None:
                 supervisor = self._supervisor(directory)
                 supervisor.attach(worker)
                 self._watched[directory.run_id] = supervisor
+        for job in jobs_with_processes(self._folder):
+            if job.name not in self._watched:
+                end_processes(job)
 
     def directories(self) -> tuple[RunDirectory, ...]:
         """All jobs, newest first; their ids begin with the time."""
@@ -79,6 +89,11 @@ class JobService:
     def current(self) -> str | None:
         """The job that is running, or None."""
         return next((run_id for run_id, one in self._watched.items() if one.snapshot.is_live), None)
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether a job of this folder is at work, or between two attempts."""
+        return any(one.is_watching for one in self._watched.values())
 
     def spec(self, run_id: str) -> JobSpec:
         """What was asked of a job."""
@@ -129,6 +144,10 @@ class JobService:
             GpuBusyError: It is running.
         """
         directory = self.directory(run_id)
+        if directory.queued.exists():
+            raise GpuBusyError(
+                "This run waits for its turn.", hint="Remove it from the queue.", holder=run_id
+            )
         if self.snapshot(run_id).is_live:
             raise GpuBusyError("This run is still running.", hint="Stop it first.", holder=run_id)
         self._watched.pop(run_id, None)
@@ -167,6 +186,7 @@ class JobService:
         return RunSupervisor(
             directory,
             stop_grace_seconds=self.stop_grace_seconds,
+            patience_seconds=self.patience_seconds,
             machine_lock=self._workspace.machine_lock if self.needs_machine else None,
         )
 

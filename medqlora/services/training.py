@@ -1,8 +1,9 @@
-"""TrainingService: starts, stops, resumes and lists training runs."""
+"""TrainingService: starts, queues, stops, resumes and lists training runs."""
 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,14 +11,17 @@ from pathlib import Path
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.tokenizer import nothing_to_learn
 from medqlora.domain.dataset import DatasetCard
+from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, RunState
-from medqlora.errors import DataError
+from medqlora.errors import DataError, DiskFullError, MedQLoRAError, PersistenceError
 from medqlora.models.catalog import check_id
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
+from medqlora.runs.attempts import close_attempt
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
+from medqlora.runs.run_queue import RunQueue
 from medqlora.services.datasets import DatasetService
 from medqlora.services.jobs import JobService
 
@@ -66,6 +70,7 @@ class TrainingService(JobService):
     def __init__(self, workspace: Workspace, datasets: DatasetService) -> None:
         super().__init__(workspace, workspace.runs)
         self._datasets = datasets
+        self._queue = RunQueue(workspace.runs)
 
     def start(self, config: QLoRAConfig, dataset_id: str) -> str:
         """Starts a run on a prepared dataset and returns its id.
@@ -82,6 +87,72 @@ class TrainingService(JobService):
         return self._begin(
             run_id, lambda: self.create(config, dataset_id, path=self._folder / run_id)
         )
+
+    def enqueue(self, config: QLoRAConfig, dataset_id: str) -> str:
+        """Puts a run at the end of the queue and returns its id.
+
+        A server starts it when its turn comes and the machine is free. Settings and data are those
+        of now.
+
+        Raises:
+            DataError: See `start`.
+            ModelError: The model's name cannot be one.
+            DiskFullError: No space is left.
+        """
+        check_id(config.model_name)
+        self.check_data(config, dataset_id)
+        run_id = new_run_id(self._datasets.card(dataset_id).name)
+        directory = self.create(config, dataset_id, path=self._folder / run_id)
+        self._queue.add(directory)
+        return run_id
+
+    def queued(self) -> tuple[RunSummary, ...]:
+        """The runs that wait for their turn, the next one first."""
+        return tuple(self._summary(one) for one in self._queue.directories())
+
+    def remove_from_queue(self, run_id: str) -> None:
+        """Takes a run out of the queue and removes it.
+
+        Raises:
+            PersistenceError: It is not in the queue, or its turn has come meanwhile.
+        """
+        directory = self.directory(run_id)
+        with self._lock:
+            if not directory.queued.exists():
+                raise PersistenceError(
+                    "This run is not in the queue any more.",
+                    hint="If its turn has come, stop it instead.",
+                )
+            self._queue.remove(directory)
+            shutil.rmtree(directory.path)
+
+    def start_next(self) -> str | None:
+        """Starts the next run of the queue and returns its id; None when there is nothing to start.
+
+        Raises:
+            GpuBusyError: The machine is not free yet.
+            DiskFullError: No space is left; the run stays in the queue.
+        """
+        directory = next(iter(self._queue.directories()), None)
+        if directory is None or self.is_watching:
+            return None
+        with self._lock:
+            lease = self._take_machine(directory.run_id)
+            if not directory.queued.exists():  # taken out, or another process was faster
+                if lease:
+                    lease.close()
+                return None
+            try:
+                self._launch(directory, lease)
+            except DiskFullError:
+                raise
+            except MedQLoRAError as error:
+                # It must not keep the others from their turn.
+                failure = RunFailed(code=error.code, message=error.message, hint=error.hint)
+                with suppress(MedQLoRAError):
+                    close_attempt(directory, failure)
+            self._queue.remove(directory)
+        return directory.run_id
 
     def resume(self, run_id: str, *, accept_differences: bool = False) -> None:
         """Goes on with a run that ended before it was done.
@@ -113,9 +184,13 @@ class TrainingService(JobService):
         source = self._datasets.folder(dataset_id)
         spec = _spec(path.name, config, card, models_dir=self._workspace.models)
         directory = RunDirectory.create(path, spec)
-        with translated_os_errors(directory.path):
-            shutil.copyfile(source / "train.jsonl", directory.train_entries)
-            shutil.copyfile(source / "eval.jsonl", directory.eval_entries)
+        try:
+            with translated_os_errors(directory.path):
+                shutil.copyfile(source / "train.jsonl", directory.train_entries)
+                shutil.copyfile(source / "eval.jsonl", directory.eval_entries)
+        except BaseException:
+            shutil.rmtree(directory.path, ignore_errors=True)  # half a run is none
+            raise
         return directory
 
     def check_data(self, config: QLoRAConfig, dataset_id: str) -> None:
@@ -139,10 +214,10 @@ class TrainingService(JobService):
 
     def runs(self) -> tuple[RunSummary, ...]:
         """All runs, newest first."""
-        return tuple(
-            _summary(directory, directory.spec(), self.snapshot(directory.run_id))
-            for directory in self.directories()
-        )
+        return tuple(self._summary(directory) for directory in self.directories())
+
+    def _summary(self, directory: RunDirectory) -> RunSummary:
+        return _summary(directory, directory.spec(), self.snapshot(directory.run_id))
 
 
 def _spec(run_id: str, config: QLoRAConfig, card: DatasetCard, *, models_dir: Path) -> JobSpec:

@@ -78,13 +78,20 @@ class Viewer:
 
     def start(self) -> None:
         self.tab("train")
-        self.page.click("#train-start:not([disabled])")
-        expect(self.page.locator("#train-stop")).to_be_enabled()
+        # Watched from before the click on: a short run may be over before anybody looks.
+        self.page.evaluate(
+            "() => { window.hasStarted = false;"
+            " new MutationObserver(() => { window.hasStarted = true; }).observe("
+            "document.getElementById('train-status'),"
+            " {childList: true, subtree: true, characterData: true}); }"
+        )
+        self.page.click("#train-start:has-text('Start training')")
+        self.page.wait_for_function("() => window.hasStarted")
 
     def wait_for_end(self, state: str) -> None:
         self.tab("train")
         self.see("train-status", state, within_ms=JOB_MS)
-        expect(self.page.locator("#train-start")).to_be_enabled(timeout=JOB_MS)
+        expect(self.page.locator("#train-start")).to_have_text("Start training", timeout=JOB_MS)
 
     def points(self, plot: str = "plot-loss", trace: int = 0) -> list[tuple[float, float]]:
         """What is drawn: the points of one trace."""

@@ -49,3 +49,16 @@ def test_the_start_of_this_machine_is_found() -> None:
 def test_an_unknown_plan_is_refused() -> None:
     with pytest.raises(SessionError, match="no Colab plan"):
         SessionManager(plan="gold")
+
+
+def test_the_plan_and_the_start_can_be_told_by_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEDQLORA_COLAB_PLAN", "pro_plus")
+    monkeypatch.setenv("MEDQLORA_SESSION_STARTED", "3600")
+    left = SessionManager(is_colab=True, clock=lambda: 2 * 3600.0).time_left()
+    assert left is not None
+    assert left.seconds_left == 23 * 3600
+    monkeypatch.setenv("MEDQLORA_SESSION_STARTED", "yesterday")
+    with pytest.raises(SessionError, match="seconds since 1970"):
+        SessionManager(is_colab=True)

@@ -24,7 +24,7 @@ from medqlora.domain.snapshot import RunSnapshot
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.process import recorded_process
 from medqlora.services import Services, cells
-from tests.waiting import wait_until
+from tests.waiting import wait_for_end, wait_for_step, wait_until
 
 ROOT = Path(__file__).parents[2]
 STEPS = 300
@@ -139,3 +139,41 @@ def test_a_kernel_that_is_killed_alone_leaves_its_training_at_work(
     wait_until(goes_on)
     restarted.training.stop(run_id)
     wait_until(lambda: restarted.training.snapshot(run_id).state == "stopped")
+
+
+def test_a_run_warns_once_and_saves_before_its_session_ends(
+    tiny_workspace: Workspace, qa_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker itself says it, so that the log and every viewer have it."""
+    ends_in = 9 * 60  # within the time at which a checkpoint is saved beyond the schedule
+    started = time.time() + ends_in - LIMITS["free"].most_hours * 3600
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "tests" / "colab" / "google_stand_in"))
+    monkeypatch.setenv("MEDQLORA_SESSION_STARTED", str(started))
+    services = Services.open(tiny_workspace.root)
+    card = services.datasets.prepare(qa_file)
+    never = CONFIG.changed(max_steps=1_000_000, save_steps=1_000_000)
+    run_id = services.training.start(never, card.dataset_id)
+    try:
+        snapshot = wait_for_step(services.training, run_id, 12)
+        texts = [message.text for message in snapshot.messages]
+        assert sum("and the session lasts at most" in text for text in texts) == 1
+        [saved] = [text for text in texts if "a checkpoint is saved" in text]
+        assert "press Resume" in saved
+        wait_until(lambda: services.training.snapshot(run_id).checkpoint_step > 0)
+    finally:
+        services.training.stop(run_id)
+        assert wait_for_end(services.training, run_id).state == "stopped"
+
+
+def test_a_kernel_that_is_interrupted_stops_its_training_with_a_checkpoint(
+    kernel: subprocess.Popen[bytes], tiny_workspace: Workspace
+) -> None:
+    wait_until(lambda: trains_with_a_checkpoint(tiny_workspace))
+    kernel.send_signal(signal.SIGINT)
+    assert kernel.wait(timeout=120) == 0
+    snapshot = newest(tiny_workspace)
+    assert snapshot is not None
+    assert snapshot.last_step is not None
+    assert snapshot.state == "stopped"
+    assert snapshot.checkpoint_step == snapshot.last_step.step
+    assert workers(tiny_workspace) == []
