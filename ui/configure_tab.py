@@ -41,7 +41,8 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                 machine = gr.HTML(elem_id="configure-machine")
         with gr.Accordion("What was chosen for this machine, and why", open=False):
             choices = gr.HTML(elem_id="configure-choices")
-        form = lay_out_form(QLoRAConfig(models[0].name))
+        gpu = shared.services.configuration.environment().gpu
+        form = lay_out_form(QLoRAConfig(models[0].name), num_gpus=gpu.count if gpu else 0)
         with gr.Row(equal_height=True, elem_classes="mq-actions"):
             status = gr.HTML(elem_id="configure-status")
             reset = gr.Button("Suggested values", elem_id="configure-reset", scale=0, min_width=180)

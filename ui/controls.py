@@ -18,6 +18,7 @@ from medqlora.config.setting import Setting, settings_of
 
 OPEN_SECTIONS = ("LoRA", "Training", "Batch and length")
 FOLDED_SECTIONS = ("Saving", "Advanced")
+FOR_SEVERAL_GPUS = ("num_processes",)
 
 
 Input = gr.Checkbox | gr.CheckboxGroup | gr.Dropdown | gr.Number | gr.Textbox
@@ -54,30 +55,41 @@ def section_fields(section: str) -> list[Field[Any]]:
     ]
 
 
-def lay_out_form(config: QLoRAConfig) -> Form:
-    """Every setting but the model, section by section, showing `config`."""
+def lay_out_form(config: QLoRAConfig, *, num_gpus: int = 1) -> Form:
+    """Every setting but the model, section by section, showing `config`.
+
+    Args:
+        config: What the inputs show.
+        num_gpus: GPUs of the machine; with one there is nothing to say about several.
+    """
     values = config.to_dict()
+    hidden = () if num_gpus > 1 else FOR_SEVERAL_GPUS
     inputs: dict[str, Input] = {}
     with gr.Row(equal_height=False):
         for section in OPEN_SECTIONS:
             with gr.Column(min_width=280), gr.Group(elem_classes="mq-section"):
-                inputs |= _lay_out_section(section, values)
+                inputs |= _lay_out_section(section, values, hidden)
     with (
         gr.Accordion("Advanced", open=False, elem_id="configure-advanced"),
         gr.Row(equal_height=False),
     ):
         for section in FOLDED_SECTIONS:
             with gr.Column(min_width=280), gr.Group(elem_classes="mq-section"):
-                inputs |= _lay_out_section(section, values)
+                inputs |= _lay_out_section(section, values, hidden)
     return Form(inputs)
 
 
-def _lay_out_section(section: str, values: Mapping[str, Any]) -> dict[str, Input]:
+def _lay_out_section(
+    section: str, values: Mapping[str, Any], hidden: Sequence[str]
+) -> dict[str, Input]:
     gr.HTML(f"<h3>{section}</h3>", padding=True)
-    return {one.name: input_for(one, values[one.name]) for one in section_fields(section)}
+    return {
+        one.name: input_for(one, values[one.name], is_visible=one.name not in hidden)
+        for one in section_fields(section)
+    }
 
 
-def input_for(one: Field[Any], value: Any) -> Input:
+def input_for(one: Field[Any], value: Any, *, is_visible: bool = True) -> Input:
     """The input that suits a field's type and description."""
     about: Setting = one.metadata["setting"]
     common = {
@@ -86,6 +98,7 @@ def input_for(one: Field[Any], value: Any) -> Input:
         "value": value,
         "elem_id": f"configure-{one.name.replace('_', '-')}",
         "interactive": True,
+        "visible": is_visible,
     }
     if one.type == "bool":
         return gr.Checkbox(**common)

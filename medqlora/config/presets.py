@@ -68,12 +68,13 @@ def suited_to_card(config: QLoRAConfig, gpu: GPUInfo | None) -> dict[str, Any]:
     if gpu is None:
         return {}
     micro_batch = 2 if gpu.total_gib < 20 else 4
-    micro_batch = min(micro_batch, config.effective_batch_size)
-    while config.effective_batch_size % micro_batch:
+    batch_per_device = config.effective_batch_size // config.num_processes
+    micro_batch = min(micro_batch, batch_per_device)
+    while batch_per_device % micro_batch:
         micro_batch -= 1
     return {
         "per_device_train_batch_size": micro_batch,
-        "gradient_accumulation_steps": config.effective_batch_size // micro_batch,
+        "gradient_accumulation_steps": batch_per_device // micro_batch,
         "optim": "adamw_8bit",
         "gradient_checkpointing": True,
         "compute_dtype": "bfloat16" if gpu.has_bfloat16 else "float16",

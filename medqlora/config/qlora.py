@@ -242,20 +242,31 @@ class QLoRAConfig:
         choices=("auto", "transformers", "unsloth"),
     )
 
+    num_processes: int = setting(
+        1,
+        label="GPUs (processes)",
+        help="Trains on so many GPUs at once, each with its own part of the entries.",
+        section="Batch and length",
+        minimum=1,
+        maximum=1024,
+        advice="At most the number of GPUs of the machine, or of all machines together.",
+    )
+
     def __post_init__(self) -> None:
         for one in fields(self):
             setattr(self, one.name, checked(one, getattr(self, one.name)))
 
     @property
     def effective_batch_size(self) -> int:
-        """Entries that go into one optimizer step on one device."""
-        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+        """Entries that go into one optimizer step, on all devices together."""
+        per_device = self.per_device_train_batch_size * self.gradient_accumulation_steps
+        return per_device * self.num_processes
 
     def total_steps(self, num_entries: int) -> int:
-        """Optimizer steps of a run over `num_entries` training entries on one device."""
+        """Optimizer steps of a run over `num_entries` training entries."""
         if self.max_steps:
             return self.max_steps
-        batches = math.ceil(num_entries / self.per_device_train_batch_size)
+        batches = math.ceil(num_entries / (self.per_device_train_batch_size * self.num_processes))
         steps_per_epoch = max(math.ceil(batches / self.gradient_accumulation_steps), 1)
         return max(math.ceil(steps_per_epoch * self.num_train_epochs), 1)
 

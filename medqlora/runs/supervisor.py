@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from medqlora.domain.events import Event, Outcome, RunStarted
+from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, apply
 from medqlora.errors import MedQLoRAError, PersistenceError, SessionError
 from medqlora.persistence.atomic import translated_os_errors
@@ -131,7 +132,7 @@ class RunSupervisor:
         try:
             with self.directory.worker_log.open("a", encoding="utf-8") as log:
                 return start_worker(
-                    "medqlora.runs.worker",
+                    _module(self.directory.spec()),
                     [str(self.directory.path), "--patience", str(self._patience_seconds)],
                     stdout=log,
                     stderr=log,
@@ -247,6 +248,12 @@ def _is_last_end(events: Sequence[Event]) -> bool:
     """Whether the first of `events` ends an attempt and no other begins after it."""
     is_followed = any(isinstance(event, RunStarted) for event in events)
     return isinstance(events[0], Outcome) and not is_followed
+
+
+def _module(spec: JobSpec) -> str:
+    """What does a job: a worker, or the launcher of several."""
+    is_shared = spec.kind == "train" and spec.config.get("num_processes", 1) != 1
+    return "medqlora.runs.launcher" if is_shared else "medqlora.runs.worker"
 
 
 def _wait(worker: psutil.Process) -> tuple[int | None, bool]:

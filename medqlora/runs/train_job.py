@@ -34,6 +34,14 @@ from medqlora.runs.job import Job
 from medqlora.runs.origins import checkpoints_of, origin_now
 from medqlora.runs.retrying import config_in_effect, out_of_memory
 from medqlora.training.batch_fitting import USABLE_SHARE, fitted_batch
+from medqlora.training.distributed import (
+    agreed,
+    is_main_process,
+    join,
+    local_world_size,
+    main_process_first,
+    refuse_unequal,
+)
 from medqlora.training.encoding import encoded_dataset
 from medqlora.training.memory import MemoryMonitor
 from medqlora.training.trainer import QLoRATrainer, is_out_of_memory
@@ -42,6 +50,8 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 MEASURED_WITHOUT_GPU = 48
+TRAIN_TOKENS = "train.arrow"
+EVAL_TOKENS = "eval.arrow"
 
 
 def train(job: Job) -> Outcome:
@@ -58,16 +68,26 @@ def train(job: Job) -> Outcome:
 
 def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
     config = config_in_effect(job.spec, job.directory.read_events())
+    join(config.num_processes)
+    if config.num_processes > 1:
+        job.report_phase(
+            f"{config.num_processes} processes x {config.per_device_train_batch_size} entries x "
+            f"accumulation {config.gradient_accumulation_steps}: {config.effective_batch_size} "
+            "entries a step"
+        )
     loader = QuantizedModelLoader(
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
-    # Before anything imports transformers: Unsloth has to come first.
-    engine = _engine(job, loader, config)
+    with main_process_first():
+        # Before anything imports transformers: Unsloth has to come first.
+        engine = _engine(job, loader, config)
+        source = loader.find(config)
     try:
-        data = _encoded(job, loader.find(config), config)
+        data = _encoded_once(job, source, config)
         return _train_on(job, monitor, loader, engine, config, data)
     finally:
-        shutil.rmtree(job.directory.encoded, ignore_errors=True)
+        if is_main_process():
+            shutil.rmtree(job.directory.encoded, ignore_errors=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +106,9 @@ def _train_on(
 ) -> Outcome:
     job.report_phase("Loading the model")
     loaded = _loaded(loader, engine, config)
-    config = _fitted(job, config, loaded, limit_gib=_usable_gib(monitor))
+    config = agreed(_fitted(job, config, loaded, limit_gib=_usable_gib(monitor)))
     model = engine.attach_adapter(loaded.model, config)
-    if job.should_stop():
+    if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
     checkpoints = checkpoints_of(job.directory, origin=origin_now(job.directory))
     trainer = QLoRATrainer(
@@ -108,8 +128,11 @@ def _train_on(
     result = trainer.train(data.train)
     if not result.is_complete:
         return RunStopped(step=result.steps, checkpoint_step=checkpoints.newest_step())
-    job.report_phase("Saving the adapter")
+    refuse_unequal(model)
     metrics = _metrics(result)
+    if not is_main_process():
+        return RunSucceeded(metrics=metrics)
+    job.report_phase("Saving the adapter")
     AdapterSaver(job.directory.adapter).save_adapter(model, _metadata(job, config, metrics))
     return RunSucceeded(metrics=metrics)
 
@@ -127,6 +150,21 @@ def _loaded(loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConf
         ) from error
 
 
+def _encoded_once(job: Job, source: str, config: QLoRAConfig) -> _Data:
+    """Both sides as tokens, made by the main process and mapped by every one."""
+    from datasets import Dataset
+
+    data = _encoded(job, source, config) if is_main_process() else None
+    has_eval = agreed(data is not None and data.eval is not None)
+    if data is not None:
+        return data
+    folder = job.directory.encoded
+    return _Data(
+        Dataset.from_file(str(folder / TRAIN_TOKENS)),
+        Dataset.from_file(str(folder / EVAL_TOKENS)) if has_eval else None,
+    )
+
+
 def _encoded(job: Job, source: str, config: QLoRAConfig) -> _Data:
     """Both sides as tokens, before the model is loaded: a length that cuts all is refused here."""
     job.report_phase("Preparing the data")
@@ -137,14 +175,14 @@ def _encoded(job: Job, source: str, config: QLoRAConfig) -> _Data:
     train = encoded_dataset(
         iter_entries(job.directory.train_entries),
         tokenizer,
-        folder / "train.arrow",
+        folder / TRAIN_TOKENS,
         report=job.report,
     )
     if not job.spec.dataset["num_eval"]:
         return _Data(train, None)
     try:
         held_out = encoded_dataset(
-            _measured(job), tokenizer, folder / "eval.arrow", report=job.report
+            _measured(job), tokenizer, folder / EVAL_TOKENS, report=job.report
         )
     except DataError:
         job.report(
@@ -192,8 +230,10 @@ def _engine(job: Job, loader: QuantizedModelLoader, config: QLoRAConfig) -> Mode
 
 
 def _usable_gib(monitor: MemoryMonitor) -> float:
+    """What one process may take: each has a GPU of its own, and RAM is shared."""
     memory = monitor.sample()
-    return memory.limit_gib * USABLE_SHARE[memory.source]
+    num_sharing = local_world_size() if memory.source == "ram" else 1
+    return memory.limit_gib * USABLE_SHARE[memory.source] / num_sharing
 
 
 def _fitted(job: Job, config: QLoRAConfig, loaded: LoadedModel, *, limit_gib: float) -> QLoRAConfig:

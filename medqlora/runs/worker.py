@@ -24,12 +24,14 @@ from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.heartbeat import PATIENCE_SECONDS, Heartbeat
 from medqlora.runs.import_job import import_file, prepare
 from medqlora.runs.job import Job
+from medqlora.runs.launcher import die_with_launcher, leave_word
 from medqlora.runs.measure_job import measure
 from medqlora.runs.origins import checkpoints_of
 from medqlora.runs.retrying import EXIT_DISK_FULL
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.session_watch import SessionWatch
 from medqlora.runs.train_job import train
+from medqlora.training.distributed import is_main_process, is_peer_lost, world_size
 
 JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
     "train": train,
@@ -53,16 +55,31 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     directory = RunDirectory(options.run_dir.resolve())
     spec = directory.spec()
+    if world_size() > 1:
+        die_with_launcher()
+    if not is_main_process():
+        return _follow(directory, spec)
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
         heartbeat = Heartbeat(directory.heartbeat, log.append, patience_seconds=options.patience)
         with heartbeat:
             watch = SessionWatch(SessionManager(), heartbeat.report)
             outcome = _attempt(directory, spec, watch)
+        if outcome is None:
+            return 1
         try:
             log.append(outcome)
         except DiskFullError:
             return EXIT_DISK_FULL
     return 1 if isinstance(outcome, RunFailed) else 0
+
+
+def _follow(directory: RunDirectory, spec: JobSpec) -> int:
+    """Does the job beside the main process, which reports and saves."""
+    unheard = SessionWatch(SessionManager(), lambda event: event)
+    outcome = _attempt(directory, spec, unheard)
+    if isinstance(outcome, RunFailed):
+        leave_word(outcome)
+    return 1 if outcome is None or isinstance(outcome, RunFailed) else 0
 
 
 def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
@@ -76,7 +93,8 @@ def _checkpoint(directory: RunDirectory) -> CheckpointInfo | None:
     return checkpoints_of(directory).validate(started.resumed_from_step)
 
 
-def _attempt(directory: RunDirectory, spec: JobSpec, watch: SessionWatch) -> Outcome:
+def _attempt(directory: RunDirectory, spec: JobSpec, watch: SessionWatch) -> Outcome | None:
+    """Does the job; None when another process is gone, whose end is the attempt's."""
     watch.report(PhaseChanged(phase="Loading the libraries"))
     try:
         job = Job(
@@ -89,9 +107,13 @@ def _attempt(directory: RunDirectory, spec: JobSpec, watch: SessionWatch) -> Out
         return JOBS[spec.kind](job)
     except MedQLoRAError as error:
         _print_trace(error)
+        if is_peer_lost(error):
+            return None
         return RunFailed(code=error.code, message=error.message, hint=error.hint)
     except Exception as error:
         _print_trace(error)
+        if is_peer_lost(error):
+            return None
         return RunFailed(
             code="unexpected",
             message=f"The job ended because of an unexpected {type(error).__name__}.",

@@ -46,7 +46,7 @@ def fitted_batch(
         ParameterAdjustment(
             name="gradient_accumulation_steps",
             old=config.gradient_accumulation_steps,
-            new=effective // fitting,
+            new=effective // fitting // config.num_processes,
             reason=reason,
         ),
     )

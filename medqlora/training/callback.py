@@ -15,6 +15,7 @@ from medqlora.domain.events import CheckpointSaved, Event, PhaseChanged, RunWarn
 from medqlora.errors import DiskFullError, NonFiniteLossError
 from medqlora.persistence.adapters import refuse_non_finite
 from medqlora.persistence.checkpoints import CheckpointManager
+from medqlora.training.distributed import agreed, is_main_process, wait_for_all, world_size
 from medqlora.training.metrics import TrainingMetricsLogger
 from medqlora.training.watchdog import TrainingWatchdog
 
@@ -214,3 +215,34 @@ class RunEventCallback(TrainerCallback):
             )
         )
         self._sink(PhaseChanged(phase="Waiting for free disk space"))
+
+
+def in_step(callback: RunEventCallback) -> list[TrainerCallback]:
+    """The callbacks of this process: the given one's decisions are those of the main process."""
+    if world_size() == 1:
+        return [callback]
+    own = [callback] if is_main_process() else []
+    return [_SaveTogether(), *own, _FollowMain()]
+
+
+class _SaveTogether(TrainerCallback):
+    """Stands before the one that commits: every process has written its part by then."""
+
+    def on_save(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """This process has written its part of a checkpoint."""
+        wait_for_all()
+
+
+class _FollowMain(TrainerCallback):
+    """Stands after the one that decides: all stop, save and measure at the same step."""
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any
+    ) -> None:
+        """The main process has decided what follows this step."""
+        decided = agreed(
+            (control.should_training_stop, control.should_save, control.should_evaluate)
+        )
+        control.should_training_stop, control.should_save, control.should_evaluate = decided

@@ -23,6 +23,7 @@ from medqlora.models.engine import ModelEngine
 from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
+from medqlora.training.distributed import filled_up, is_main_process, suit_to_processes
 from medqlora.training.encoding import check_labels, encoded_dataset
 from medqlora.training.metrics import TrainingMetricsLogger
 
@@ -86,7 +87,8 @@ class QLoRATrainer:
         self._engine = engine
         self._eval_dataset = eval_dataset
         self._max_seq_length = max_seq_length
-        self._checkpoints = checkpoints
+        self._checkpoints = checkpoints if is_main_process() else None
+        self._saves = checkpoints is not None
         self._resume_from = resume_from
         self._sink = sink
         self._should_stop = should_stop
@@ -112,7 +114,7 @@ class QLoRATrainer:
         """
         from safetensors import SafetensorError
 
-        from medqlora.training.callback import RunEventCallback
+        from medqlora.training.callback import RunEventCallback, in_step
 
         metrics = TrainingMetricsLogger(self._report)
         callback = RunEventCallback(
@@ -126,11 +128,12 @@ class QLoRATrainer:
         if self._checkpoints:
             self._checkpoints.prepare()
             self._arguments.output_dir = str(self._checkpoints.staging)
-        else:
+        if not self._saves:
             self._arguments.save_strategy = "no"
         # The first point of the held-out loss is the base model's; a resumed run has it already.
         self._arguments.eval_on_start = self._eval_dataset is not None and self._resume_from is None
-        trainer = self._build(dataset, callback)
+        suit_to_processes(self._arguments)
+        trainer = self._build(dataset, in_step(callback))
         self._begun_at = time.monotonic()
         try:
             trainer.train(
@@ -167,7 +170,7 @@ class QLoRATrainer:
         ours = error if isinstance(error, MedQLoRAError) else translated(error)
         return ErrorRecoveryManager().handle_error(ours)
 
-    def _build(self, dataset: Dataset, callback: Any) -> Any:
+    def _build(self, dataset: Dataset, callbacks: list[Any]) -> Any:
         from transformers import PrinterCallback
 
         from medqlora.models.transformers_engine import TransformersEngine
@@ -176,11 +179,14 @@ class QLoRATrainer:
             model=self._model,
             tokenizer=self._tokenizer,
             arguments=self._arguments,
-            train_dataset=self._encoded(dataset, "train"),
+            train_dataset=filled_up(
+                self._encoded(dataset, "train"),
+                per_device_batch_size=self._arguments.per_device_train_batch_size,
+            ),
             eval_dataset=self._encoded(self._eval_dataset, "eval")
             if self._eval_dataset is not None
             else None,
-            callbacks=[callback],
+            callbacks=callbacks,
         )
         trainer.remove_callback(PrinterCallback)
         return trainer

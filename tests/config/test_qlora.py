@@ -149,3 +149,16 @@ def test_suiting_a_card_keeps_the_effective_batch(batch: int, total_gib: float) 
     suited = config.changed(**suited_to_card(config, card))
     assert suited.effective_batch_size == config.effective_batch_size
     assert suited.compute_dtype == "float16"
+
+
+def test_more_processes_take_more_entries_a_step_and_fewer_steps() -> None:
+    config = QLoRAConfig(
+        EMBEDDED_MODEL,
+        per_device_train_batch_size=3,
+        gradient_accumulation_steps=2,
+        num_train_epochs=2,
+        num_processes=4,
+    )
+    assert config.effective_batch_size == 24
+    assert config.total_steps(240) == 20
+    assert config.total_steps(241) == 22

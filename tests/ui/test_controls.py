@@ -21,6 +21,12 @@ def test_every_setting_but_the_model_has_an_input(form):
     assert set(form.inputs) == set(settings_of(QLoRAConfig)) - {"model_name"}
 
 
+def test_the_number_of_gpus_is_asked_only_where_there_are_several(form):
+    assert not form.inputs["num_processes"].visible
+    with gr.Blocks():
+        assert lay_out_form(QLoRAConfig(EMBEDDED_MODEL), num_gpus=2).inputs["num_processes"].visible
+
+
 def test_every_section_has_its_place():
     sections = {about.section for about in settings_of(QLoRAConfig).values()}
     assert sections == {"Model", *OPEN_SECTIONS, *FOLDED_SECTIONS}

@@ -1,0 +1,94 @@
+"""What processes that train together make sure of, each rule in processes that are really two."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from medqlora.errors import ConfigError
+from medqlora.runs.process import PROJECT_ROOT
+from medqlora.training.distributed import agreed, filled_up, is_main_process, is_peer_lost, join
+
+
+def in_two_processes(body: str) -> str:
+    """What both print when they run `body` after joining; `rank` is theirs."""
+    code = f"""
+import os
+from medqlora.training.distributed import *
+rank = int(os.environ["RANK"])
+join(2)
+{body}
+"""
+    program = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
+    done = subprocess.run(
+        [sys.executable, *program, "--nproc-per-node=2", "--no-python", sys.executable, "-c", code],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(PROJECT_ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_one_process_needs_nobody() -> None:
+    join(1)
+    assert is_main_process()
+    assert agreed("as given") == "as given"
+    assert not is_peer_lost(RuntimeError("[/gloo/pair.cc] Connection closed by peer"))
+
+
+def test_another_number_of_processes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(ConfigError, match="asked for num_processes 2, and 3 were started"):
+        join(2)
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(ConfigError, match="4 processes on this machine, which has 2 GPUs"):
+        join(4)
+
+
+@pytest.mark.parametrize(("num_rows", "num_filled"), [(5, 8), (8, 8), (1, 8)])
+def test_entries_are_filled_up_with_rows_that_count_nothing(
+    monkeypatch: pytest.MonkeyPatch, num_rows: int, num_filled: int
+) -> None:
+    from datasets import Dataset
+
+    rows = [{"input_ids": [i, 7, 9], "labels": [-100, 7, 9]} for i in range(num_rows)]
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    filled = filled_up(Dataset.from_list(rows), per_device_batch_size=2)
+    assert filled.to_list()[:num_rows] == rows
+    assert len(filled) == num_filled
+    assert all(set(row["labels"]) == {-100} for row in filled.to_list()[num_rows:])
+
+
+def test_all_do_what_the_main_process_has_decided_and_the_same_adapter_is_made_sure_of() -> None:
+    out = in_two_processes("""
+import torch
+from medqlora.errors import TrainingError
+
+print(f"agreed {agreed(10 + rank)}")
+with main_process_first():
+    print(f"came {rank}", flush=True)
+model = torch.nn.Linear(2, 2)
+torch.nn.init.constant_(model.weight, 1.0)
+torch.nn.init.constant_(model.bias, 0.0)
+refuse_unequal(model)
+torch.nn.init.constant_(model.bias, rank)
+try:
+    refuse_unequal(model)
+except TrainingError as error:
+    print(f"refused: {error.message}")
+""")
+    assert out.count("agreed 10\n") == 2
+    assert out.index("came 0") < out.index("came 1")
+    assert out.count("refused: The 2 processes ended with different adapters") == 2
