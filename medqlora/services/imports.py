@@ -41,7 +41,9 @@ __all__ = ["CLEANING_STEPS", "KEEP_CONFIRMATION", "MAX_AT_ONCE", "SAMPLE_NAME", 
 
 SAMPLE_NAME = "Sample: medical questions and answers"
 MAX_AT_ONCE = 4
-"""Jobs at the same time; each may need a gigabyte of memory."""
+"""Files that are read or prepared at the same time; each may need a gigabyte of memory."""
+MAX_COUNTS = 2
+"""Token counts at the same time; the oldest makes room, because nobody may still look at it."""
 DRAFTS_KEPT_SECONDS = 7 * 24 * 3600.0
 """A draft holds rows as they came, so that one nobody went on with is not kept for ever."""
 
@@ -257,9 +259,18 @@ class ImportService(JobService):
     def _files(self, draft_id: str) -> DraftFiles:
         return DraftFiles(self.directory(draft_id).draft)
 
+    def _live(self, *kinds: JobKind) -> list[str]:
+        """The jobs of these kinds that are going on, oldest first."""
+        live = (run_id for run_id, one in self._watched.items() if one.snapshot.is_live)
+        return sorted(run_id for run_id in live if self.spec(run_id).kind in kinds)
+
     def _start(self, kind: JobKind, name: str, options: Mapping[str, object]) -> str:
         self.sweep()
-        if sum(one.snapshot.is_live for one in self._watched.values()) >= MAX_AT_ONCE:
+        counts = self._live("measure")
+        if kind == "measure":
+            for surplus in counts[: len(counts) - MAX_COUNTS + 1]:
+                self.stop(surplus)
+        elif len(self._live("import", "prepare")) >= MAX_AT_ONCE:
             raise GpuBusyError(
                 f"{MAX_AT_ONCE} files are being read already.",
                 hint="Wait until one of them is done, or cancel it.",

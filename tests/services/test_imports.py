@@ -282,6 +282,17 @@ def test_no_more_than_a_few_files_are_read_at_once(
         wait_until(lambda one=one: not datasets.imports.snapshot(one).is_live, seconds=60)
 
 
+def test_token_counts_never_keep_anybody_from_reading_a_file(
+    datasets: DatasetService, qa_file: Path
+) -> None:
+    draft_id = imported(datasets.imports, qa_file)
+    counts = [datasets.start_measuring(draft_id, "nobody/has-this") for _ in range(5)]
+    another = datasets.imports.start_import(qa_file)
+    for one in (*counts, another):
+        wait_until(lambda one=one: not datasets.imports.snapshot(one).is_live, seconds=60)
+    datasets.imports.require_success(another)
+
+
 def test_a_dataset_that_was_not_screened_is_not_trained_on(
     workspace: Workspace, qa_file: Path
 ) -> None:
