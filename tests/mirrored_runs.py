@@ -55,7 +55,7 @@ class FakeRun:
                 created_at="2026-11-22T10:15:00+00:00",
                 config=(config or QLoRAConfig(EMBEDDED_MODEL)).to_dict(),
                 models_dir=str(workspace.models),
-                dataset={"name": "pairs", "sha256": "0" * 64},
+                dataset={"name": "pairs", "sha256": "0" * 64, "num_train": 10, "num_eval": 2},
             ),
         )
         directory.train_entries.write_text('{"question": "q", "answer": "a"}\n')
