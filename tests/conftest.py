@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from medqlora.models import embedded
 from medqlora.persistence.workspace import Workspace
+from medqlora.services import Services
 from tests.tiny_model import build_tiny_model
+from tests.waiting import wait_for_end
 
 # Threads that wait for each other crawl on a machine that is shared. Set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -41,6 +44,18 @@ def tiny_workspace(workspace: Workspace, tiny_model: Path) -> Workspace:
     """A workspace in which the tiny model lies where the embedded one would be unpacked."""
     shutil.copytree(tiny_model, embedded.folder(workspace.models))
     return workspace
+
+
+@pytest.fixture
+def services(tiny_workspace: Workspace) -> Iterator[Services]:
+    """Services of a workspace with the tiny model; what still runs at the end is stopped."""
+    services = Services.open(tiny_workspace.root)
+    yield services
+    services.close()
+    run_id = services.training.current()
+    if run_id:
+        services.training.stop(run_id)
+        wait_for_end(services.training, run_id)
 
 
 @pytest.fixture

@@ -8,22 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medqlora.persistence.workspace import Workspace
-from medqlora.services import Services
 from tests.faults.faulty_worker import Inject, injecting
-from tests.waiting import wait_for_end
-
-
-@pytest.fixture
-def services(tiny_workspace: Workspace) -> Iterator[Services]:
-    """Services of a workspace with the tiny model; what still runs at the end is stopped."""
-    services = Services.open(tiny_workspace.root)
-    yield services
-    services.close()
-    run_id = services.training.current()
-    if run_id:
-        services.training.stop(run_id)
-        wait_for_end(services.training, run_id)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import CheckpointSaved, Outcome, StepLogged
 from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import GpuBusyError, PersistenceError
-from medqlora.persistence.workspace import Workspace
 from medqlora.services import Services, cells
 from tests.waiting import wait_for_end, wait_for_step, wait_until
 
@@ -24,15 +22,10 @@ TURNS = [{"role": "user", "content": "What does lab value 3 mean?"}]
 
 
 @pytest.fixture
-def services(tiny_workspace: Workspace, qa_file: Path) -> Iterator[Services]:
-    services = Services.open(tiny_workspace.root)
+def services(services: Services, qa_file: Path) -> Services:
+    """With a dataset."""
     services.datasets.prepare(qa_file)
-    yield services
-    services.close()
-    run_id = services.training.current()
-    if run_id:
-        services.training.stop(run_id)
-        wait_for_end(services.training, run_id)
+    return services
 
 
 def dataset(services: Services) -> str:

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import RunStarted
 from medqlora.errors import GpuBusyError, PersistenceError
-from medqlora.persistence.workspace import Workspace
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.services import Services
@@ -28,15 +26,10 @@ LONG = SHORT.changed(max_steps=4000)
 
 
 @pytest.fixture
-def services(tiny_workspace: Workspace, qa_file: Path) -> Iterator[Services]:
-    services = Services.open(tiny_workspace.root)
+def services(services: Services, qa_file: Path) -> Services:
+    """With a dataset."""
     services.datasets.prepare(qa_file)
-    yield services
-    services.close()
-    run_id = services.training.current()
-    if run_id:
-        services.training.stop(run_id)
-        wait_for_end(services.training, run_id)
+    return services
 
 
 def dataset(services: Services) -> str:

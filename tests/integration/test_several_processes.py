@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -16,7 +15,6 @@ import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import Outcome, RunFailed, StepLogged
-from medqlora.persistence.workspace import Workspace
 from medqlora.runs.attempts import open_attempt
 from medqlora.runs.process import PROJECT_ROOT, recorded_process
 from medqlora.runs.run_directory import RunDirectory
@@ -38,17 +36,6 @@ CONFIG = QLoRAConfig(
 LOSS_TOLERANCE = 1e-3
 """Relative; sums of products in bfloat16 come in another order. 0.0003 was seen."""
 SECONDS_TO_END = 15.0
-
-
-@pytest.fixture
-def services(tiny_workspace: Workspace) -> Iterator[Services]:
-    services = Services.open(tiny_workspace.root)
-    yield services
-    services.close()
-    run_id = services.training.current()
-    if run_id:
-        services.training.stop(run_id)
-        wait_for_end(services.training, run_id)
 
 
 @pytest.fixture
