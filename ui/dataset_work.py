@@ -77,7 +77,9 @@ class Handlers:
         cards = self._datasets.cards()
         chosen = {one.dataset_id: one for one in cards}.get(dataset_id, next(iter(cards), None))
         if chosen:
-            return {**self._card(chosen, settings), **self._drafts()}
+            shown = {**self._card(chosen, settings), **self._drafts()}
+            del shown[self._work]  # a quick user may have begun to work meanwhile
+            return shown
         empty = dataset_view.nothing(self._view, markup.empty(wording.NO_DATASET))
         return {
             self._dataset_id: "",

@@ -71,7 +71,7 @@ def build(shared: Shared, timer: gr.Timer) -> None:
                 progress = gr.HTML(elem_id="evaluate-progress")
                 summary = gr.HTML(elem_id="evaluate-summary")
         items = gr.HTML(elem_id="evaluate-items")
-    live = [shown, progress, summary, items, csv, start, stop, timer, seen]
+    live = [shown, progress, summary, items, csv, start, stop, seen]
     tab.select(guarded(handlers.open), [shared.run_id, shown], [run, *live], **LIGHT)
     source.input(
         lambda chosen: [gr.Slider(visible=chosen == HELD_OUT), gr.Textbox(visible=chosen == OWN)],
@@ -122,7 +122,7 @@ class Handlers:
             )
         warning = phi_warning(self._screening, queries, told) if source == OWN else ""
         if warning:
-            return [queries, gr.skip(), warning, *[gr.skip()] * 7]
+            return [queries, gr.skip(), warning, *[gr.skip()] * 6]
         evaluation_id = self._evaluation.start(
             run_id,
             queries=queries.splitlines() if source == OWN else None,
@@ -140,10 +140,10 @@ class Handlers:
         """Another evaluation was chosen."""
         return self._live(evaluation_id)
 
-    def tick(self, evaluation_id: str, seen: list[int]) -> Any:
+    def tick(self, evaluation_id: str | None, seen: list[int]) -> Any:
         """What is new since the last second; nothing when nothing is."""
         seq, items_done = seen
-        if self._evaluation.snapshot(evaluation_id).seq == seq:
+        if not evaluation_id or self._evaluation.snapshot(evaluation_id).seq == seq:
             return gr.skip()
         return self._live(evaluation_id, items_seen=items_done)
 
@@ -155,7 +155,7 @@ class Handlers:
                 "",
                 gr.DownloadButton(visible=False),
             ]
-            return [gr.skip(), *nothing, *self._buttons(), gr.Timer(active=False), [0, 0]]
+            return [gr.skip(), *nothing, *self._buttons(), [0, 0]]
         snapshot = self._evaluation.snapshot(evaluation_id)
         is_over = not snapshot.is_live
         options = present.evaluation_options(self._evaluation.evaluations())
@@ -166,7 +166,6 @@ class Handlers:
             gr.skip() if snapshot.items_done == items_seen else self._items(evaluation_id),
             self._download(evaluation_id, is_ready=is_over and snapshot.items_done > 0),
             *self._buttons(),
-            gr.Timer(active=snapshot.is_live),
             [snapshot.seq, snapshot.items_done],
         ]
 

@@ -60,10 +60,16 @@ def build_page(services: Services) -> gr.Blocks:
 
 
 def _only_open_tab_ticks(labels: list[str]) -> Any:
-    def stop_the_others(opened: gr.SelectData) -> list[Any]:
-        return [gr.skip() if one == opened.value else gr.Timer(active=False) for one in labels]
+    """While a tab is open its timer ticks, whether or not a job is going on.
 
-    return stop_the_others
+    A handler that stopped the timer could be overtaken by one that starts a job, and the tab would
+    stay as it was for ever.
+    """
+
+    def switch(opened: gr.SelectData) -> list[Any]:
+        return [gr.Timer(active=one == opened.value) for one in labels]
+
+    return switch
 
 
 def _header() -> str:

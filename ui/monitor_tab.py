@@ -25,6 +25,7 @@ def build(shared: Shared, timer: gr.Timer) -> None:
     handlers = Handlers(shared.services)
     with gr.Tab("Monitor", id=tab_name("Monitor"), elem_id=tab_name("Monitor")) as tab:
         cursor = gr.State(Cursor().to_state())
+        follows = gr.State(value=True)
         opening("Monitor")
         run = gr.Dropdown(
             label="Run", info="The one that is going on, or any earlier one.", elem_id="monitor-run"
@@ -34,10 +35,10 @@ def build(shared: Shared, timer: gr.Timer) -> None:
         gr.HTML(markup.heading("Messages"))
         said = gr.HTML(elem_id="monitor-messages")
         points = gr.JSON(visible="hidden", elem_id="monitor-feed")
-    drawn = [run, shared.run_id, status, said, points, cursor, timer]
+    drawn = [run, shared.run_id, status, said, points, cursor, follows]
     tab.select(guarded(handlers.open), shared.run_id, drawn, **LIGHT)
     run.input(guarded(handlers.choose), run, drawn, **LIGHT)
-    timer.tick(guarded_tick(handlers.tick), [shared.run_id, cursor], drawn, **LIGHT)
+    timer.tick(guarded_tick(handlers.tick), [shared.run_id, cursor, follows], drawn, **LIGHT)
     points.change(None, points, None, js=DRAW, api_visibility="private")
 
 
@@ -67,20 +68,24 @@ class Handlers:
         shown = self._training.current() or run_id or newest
         if not shown:
             nothing = markup.empty(wording.NO_RUN)
-            return [gr.skip(), "", nothing, "", gr.skip(), gr.skip(), gr.Timer(active=False)]
-        return self._drawn(shown, Cursor(), is_listed=True)
+            return [gr.skip(), "", nothing, "", gr.skip(), gr.skip(), True]
+        return [*self._drawn(shown, Cursor(), is_listed=True), True]
 
     def choose(self, run_id: str) -> list[Any]:
-        """Another run was chosen."""
-        return self._drawn(run_id, Cursor(), is_listed=True)
+        """Another run was chosen; it stays, even when a new run begins."""
+        return [*self._drawn(run_id, Cursor(), is_listed=True), run_id == self._training.current()]
 
-    def tick(self, run_id: str, cursor: dict[str, Any]) -> Any:
-        """The points since the last second; nothing when there are none."""
-        seen = Cursor(**cursor)
-        snapshot = self._training.snapshot(run_id)
-        if seen == Cursor(run_id, snapshot.seq):
+    def tick(self, run_id: str, cursor: dict[str, Any], follows: bool) -> Any:
+        """The points since the last second, of a run that has begun since too; else nothing."""
+        shown = (self._training.current() if follows else None) or run_id
+        if not shown:
             return gr.skip()
-        return self._drawn(run_id, seen, is_listed=not snapshot.is_live)
+        seen = Cursor(**cursor)
+        snapshot = self._training.snapshot(shown)
+        if seen == Cursor(shown, snapshot.seq):
+            return gr.skip()
+        is_listed = not snapshot.is_live or seen.run_id != shown
+        return [*self._drawn(shown, seen, is_listed=is_listed), gr.skip()]
 
     def _drawn(self, run_id: str, seen: Cursor, *, is_listed: bool) -> list[Any]:
         snapshot = self._training.snapshot(run_id)
@@ -91,7 +96,6 @@ class Handlers:
             messages_html(self._guidance, snapshot),
             feed(snapshot, seen),
             Cursor(run_id, snapshot.seq).to_state(),
-            gr.Timer(active=snapshot.is_live),
         ]
 
     def _list(self, run_id: str) -> Any:

@@ -63,10 +63,10 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                 gr.HTML(markup.heading("Messages"))
                 said = gr.HTML(elem_id="train-messages")
     buttons = [start, stop, queue, queued, remove, resumable, accepted, resume]
-    live = [status, said, session, *buttons, timer, seen]
+    live = [status, said, session, *buttons, seen]
     opened = [dataset, plan, shared.run_id, *live]
     chosen = [shared.dataset_id, shared.settings, shared.run_id]
-    page.load(guarded(handlers.load), chosen, opened, **LIGHT)
+    page.load(guarded(handlers.open), chosen, opened, **LIGHT)
     tab.select(guarded(handlers.open), chosen, opened, **LIGHT)
     dataset.input(
         guarded(handlers.choose), [dataset, shared.settings], [shared.dataset_id, plan], **LIGHT
@@ -100,11 +100,6 @@ class Handlers:
         self._training = services.training
         self._guidance = services.guidance
         self._mirror = services.mirror
-
-    def load(self, dataset_id: str, settings: dict[str, Any], run_id: str) -> list[Any]:
-        """A page load: all as it stands, but the timer waits until the tab is opened."""
-        *shown, _, seq = self.open(dataset_id, settings, run_id)
-        return [*shown, gr.skip(), seq]
 
     def open(self, dataset_id: str, settings: dict[str, Any], run_id: str) -> list[Any]:
         """The tab is opened: the run that is going on, else the one chosen last."""
@@ -202,8 +197,7 @@ class Handlers:
         queued = self._training.queued()
         if not run_id:
             nothing = [markup.empty(wording.READY_TO_TRAIN), "", self._session(None)]
-            timer = gr.Timer(active=bool(queued))
-            return [*nothing, *self._buttons(queued), timer, self._state(run_id)]
+            return [*nothing, *self._buttons(queued), self._state(run_id)]
         seen = self._state(run_id)
         snapshot = self._training.snapshot(run_id)
         said = [
@@ -211,8 +205,7 @@ class Handlers:
             messages_html(self._guidance, snapshot),
             self._session(snapshot),
         ]
-        timer = gr.Timer(active=snapshot.is_live or bool(queued))
-        return [*said, *self._buttons(queued), timer, seen]
+        return [*said, *self._buttons(queued), seen]
 
     def _session(self, snapshot: RunSnapshot | None) -> str:
         left = self._guidance.session(snapshot)
@@ -228,13 +221,18 @@ class Handlers:
         return [
             gr.Button(wording.ADD_TO_QUEUE if is_busy or queued else wording.START),
             gr.Button(interactive=is_busy),
-            markup.steps(wording.QUEUE, [name for name, _ in waiting]) if waiting else "",
+            self._told_of_queue([name for name, _ in waiting]),
             gr.Dropdown(choices=waiting, value=None, visible=bool(waiting)),
             gr.Button(visible=bool(waiting)),
             gr.Dropdown(choices=options, value=newest, visible=can_resume),
             gr.Checkbox(visible=can_resume) if can_resume else gr.Checkbox(False, visible=False),
             gr.Button(visible=can_resume),
         ]
+
+    def _told_of_queue(self, names: Sequence[str]) -> str:
+        damaged = ", ".join(self._training.unreadable)
+        told = markup.notice(wording.DAMAGED_RUNS.format(ids=damaged), "warn") if damaged else ""
+        return told + (markup.steps(wording.QUEUE, names) if names else "")
 
 
 def _guide(services: Services) -> str:

@@ -167,6 +167,10 @@ PLAN: Final = (
 )
 START: Final = "Start training"
 ADD_TO_QUEUE: Final = "Add to the queue"
+DAMAGED_RUNS: Final = (
+    "The record of {ids} is damaged, so it cannot be shown. Its folder is kept in the workspace; "
+    "everything else goes on."
+)
 QUEUE: Final = "Waiting for their turn, the next one first:"
 CONTINUE_LAST: Final = "Continue my last run"
 BRING_BACK_LAST: Final = "Bring back my last run"

@@ -26,6 +26,7 @@ from medqlora.domain.events import (
     from_json,
     to_json,
 )
+from medqlora.errors import PersistenceError
 from medqlora.persistence.atomic import translated_os_errors
 
 _MUST_SURVIVE = (CheckpointSaved, RunSucceeded, RunStopped, RunFailed)
@@ -100,16 +101,27 @@ class EventLogReader:
         self._offset = 0
 
     def read_new(self) -> list[Event]:
-        """Whole events appended since the last call."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
+        """Whole events appended since the last call.
+
+        Raises:
+            StorageUnavailableError: The log cannot be read now.
+            PersistenceError: A line of it is damaged.
+        """
+        if not self._path.exists():
             return []
+        with translated_os_errors(self._path.parent), self._path.open("rb") as file:
+            file.seek(self._offset)
+            data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
+        try:
+            events = [from_json(json.loads(line)) for line in whole.splitlines()]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise PersistenceError(
+                f"The record of {self._path.parent.name} is damaged.",
+                hint="Its folder is kept; other runs are not affected.",
+            ) from None  # the cause quotes the line
         self._offset += len(whole)
-        return [from_json(json.loads(line)) for line in whole.splitlines()]
+        return events
 
 
 def read_events(path: Path) -> list[Event]:

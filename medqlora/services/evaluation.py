@@ -153,7 +153,7 @@ class EvaluationService(JobService):
 
     def evaluations(self) -> tuple[EvaluationOverview, ...]:
         """All evaluations, newest first."""
-        return tuple(self._overview(directory) for directory in self.directories())
+        return self.readable(self._overview)
 
     def _overview(self, directory: RunDirectory) -> EvaluationOverview:
         spec = directory.spec()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -190,8 +191,9 @@ class ImportService(JobService):
 
     def drafts(self) -> tuple[Draft, ...]:
         """All drafts, newest first."""
-        ids = [one.run_id for one in self.directories() if (one.draft / "draft.json").exists()]
-        return tuple(self.draft(one) for one in ids)
+        return self.readable(
+            lambda one: self.draft(one.run_id) if DraftFiles(one.draft).record.exists() else None
+        )
 
     def rows(self, draft_id: str, *, start: int = 0, limit: int = 20) -> tuple[DraftRow, ...]:
         """Rows of a draft in file order, from the one at position `start` on."""
@@ -205,8 +207,7 @@ class ImportService(JobService):
 
     def phi_examples(self, draft_id: str, kind: str = "") -> tuple[PhiExample, ...]:
         """A few findings of the PHI screen with the text around them, of one kind or of all."""
-        file = self._files(draft_id).phi_examples
-        examples = read_record(tuple[PhiExample, ...], file)
+        examples = read_record(tuple[PhiExample, ...], self._files(draft_id).phi_examples)
         return tuple(one for one in examples if kind in ("", one.kind))
 
     def cleaning_examples(self, draft_id: str) -> dict[str, tuple[CleaningExample, ...]]:
@@ -224,8 +225,8 @@ class ImportService(JobService):
         draft = self.draft(draft_id)
         stem = f"{slug(draft.name, 'data')}-report"
         page, table = folder / f"{stem}.html", folder / f"{stem}.csv"
-        write_report(page, draft)
-        write_report(table, draft)
+        for path in (page, table):
+            write_report(path, draft)
         return page, table
 
     def dataset_id(self, draft_id: str, choices: Choices) -> str:
@@ -244,8 +245,9 @@ class ImportService(JobService):
         """
         oldest = time.time() - DRAFTS_KEPT_SECONDS
         for directory in self.directories():
-            if self.snapshot(directory.run_id).is_live:
-                continue
+            with suppress(PersistenceError):  # a damaged one goes when it is old
+                if self.snapshot(directory.run_id).is_live:
+                    continue
             shutil.rmtree(directory.partial, ignore_errors=True)
             is_old = directory.path.stat().st_mtime < oldest
             if is_old or (is_start and not directory.draft.exists()):

@@ -5,12 +5,13 @@ It starts, stops, watches and lists the jobs of one folder. What a job does is i
 
 from __future__ import annotations
 
+import logging
 import shutil
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
@@ -23,6 +24,9 @@ from medqlora.runs.heartbeat import PATIENCE_SECONDS
 from medqlora.runs.process import end_processes, jobs_with_processes
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
+
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 def _nothing_to_do() -> None:
@@ -39,6 +43,7 @@ class JobService:
     Attributes:
         make_room: Called before the machine is taken: gives back what an idle chat holds.
         on_launch: Called once a worker was started.
+        unreadable: Ids of the jobs whose record was damaged when they were last listed.
     """
 
     needs_machine: ClassVar[bool] = True
@@ -55,6 +60,7 @@ class JobService:
         self._folder = folder
         self.make_room: Callable[[], None] = _nothing_to_do
         self.on_launch: Callable[[], None] = _nothing_to_do
+        self.unreadable: tuple[str, ...] = ()
         self._lock = threading.Lock()
         self._watched: dict[str, RunSupervisor] = {}
         self._settled: dict[str, tuple[int, RunSnapshot]] = {}
@@ -64,7 +70,11 @@ class JobService:
         for directory in self.directories():
             if directory.run_id in self._watched:
                 continue
-            worker = settle(directory)
+            try:
+                worker = settle(directory)
+            except PersistenceError as error:
+                _log.warning("%s was left alone: %s", directory.run_id, error.code)
+                continue
             if worker is not None:
                 supervisor = self._supervisor(directory)
                 supervisor.attach(worker)
@@ -77,6 +87,20 @@ class JobService:
         """All jobs, newest first; their ids begin with the time."""
         paths = sorted(self._folder.glob("*/run.json"), reverse=True)
         return tuple(RunDirectory(path.parent) for path in paths)
+
+    def readable(self, describe: Callable[[RunDirectory], _T | None]) -> tuple[_T, ...]:
+        """What `describe` says of each job, newest first; it passes over one by saying None.
+
+        Jobs whose record is damaged are `unreadable` from then on.
+        """
+        described, unreadable = [], []
+        for directory in self.directories():
+            try:
+                described.append(describe(directory))
+            except PersistenceError:
+                unreadable.append(directory.run_id)
+        self.unreadable = tuple(unreadable)
+        return tuple(one for one in described if one is not None)
 
     def directory(self, run_id: str) -> RunDirectory:
         """One job's directory.

@@ -214,7 +214,7 @@ class TrainingService(JobService):
 
     def runs(self) -> tuple[RunSummary, ...]:
         """All runs, newest first."""
-        return tuple(self._summary(directory) for directory in self.directories())
+        return self.readable(self._summary)
 
     def _summary(self, directory: RunDirectory) -> RunSummary:
         return _summary(directory, directory.spec(), self.snapshot(directory.run_id))

@@ -136,7 +136,7 @@ def test_the_held_out_entries_are_answered_scored_and_downloaded(viewer, tmp_pat
     viewer.page.click("#evaluate-start:not([disabled])")
     viewer.see("evaluate-progress", "Done", within_ms=JOB_MS)
     viewer.see("evaluate-summary", "ROUGE-L")
-    assert viewer.page.locator("#evaluate-items tbody tr").count() == 4
+    expect(viewer.page.locator("#evaluate-items tbody tr")).to_have_count(4)
     with viewer.page.expect_download() as download:
         viewer.page.click("#evaluate-csv")
     path = tmp_path / "answers.csv"

@@ -153,18 +153,19 @@ def test_a_stop_while_memory_runs_out_is_the_end(
 def test_a_worker_that_truly_has_too_little_memory_goes_on_with_less(
     services: Services, tmp_path: Path, inject: Inject
 ) -> None:
-    rows = [{"question": f"What is value {i}?", "answer": "usual " * 900} for i in range(60)]
+    rows = [{"question": f"What is value {i}?", "answer": "usual " * 900} for i in range(120)]
     file = tmp_path / "long.jsonl"
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     card = services.datasets.prepare(file)
-    config = EXACT.changed(per_device_train_batch_size=32, max_seq_length=1024, max_steps=2)
-    inject("little_memory", step=1, more_mib=200)
+    config = EXACT.changed(per_device_train_batch_size=64, max_seq_length=1024, max_steps=1)
+    # Measured: with 200 not even 2 rows fit, with 400 16 rows do and 32 do not, with 600 32 do.
+    inject("little_memory", step=1, more_mib=500)
     run_id = services.training.start(config, card.dataset_id)
     snapshot = wait_for_end(services.training, run_id)
     assert snapshot.state == "succeeded", snapshot.messages
     adjusted = events_of(services, run_id, ParametersAdjusted)
     assert adjusted
-    assert adjusted[0].adjustments[0].new == 16
+    assert adjusted[0].adjustments[0].new == 32
     assert_one_end_each(services, run_id)
 
 

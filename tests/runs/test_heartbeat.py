@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from medqlora.domain.events import Event, MemorySampled, PhaseChanged, RunWarned
 from medqlora.errors import DiskFullError
 from medqlora.runs.heartbeat import Heartbeat, Silence
 
+ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 4.0  # on machines that others use too
 MEMORY = MemorySampled(source="process", used_gib=1.0, limit_gib=2.0)
 
@@ -49,16 +51,38 @@ def busy(seconds: float) -> None:
         pass
 
 
-def test_whoever_only_waits_does_not_beat_and_is_told_once(tmp_path: Path, log: Log) -> None:
-    heartbeat = Heartbeat(tmp_path / "beat", log.append, patience_seconds=PATIENCE_SECONDS)
+def busy_until(condition: Callable[[], bool]) -> None:
+    """Computes; the beating thread has to wait for its turn, so there is no telling how long."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        busy(0.1)
+
+
+def only_wait(beat: Path) -> None:
+    """What the process of the test below does; prints the beat's age and what the user is told."""
+    log = Log()
+    heartbeat = Heartbeat(beat, log.append, patience_seconds=PATIENCE_SECONDS)
 
     def wait() -> None:
         for _ in range(25):  # memory is sampled by a thread that knows nothing of the job
             heartbeat.report(MEMORY)
             time.sleep(0.2)
 
-    assert age_after(heartbeat, tmp_path / "beat", doing=wait) > PATIENCE_SECONDS
-    assert len(log.warnings) == 1
+    print(age_after(heartbeat, beat, doing=wait), len(log.warnings))
+
+
+def test_whoever_only_waits_does_not_beat_and_is_told_once(tmp_path: Path) -> None:
+    # In a process of its own: this one may have a browser as its child, which computes.
+    program = (
+        f"from tests.runs.test_heartbeat import *; only_wait(Path({str(tmp_path / 'beat')!r}))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    age, num_warnings = told.stdout.split()
+    assert float(age) > PATIENCE_SECONDS
+    assert num_warnings == "1"
 
 
 @pytest.mark.parametrize("how", ["computes", "has a child that computes", "writes", "tells"])
@@ -97,8 +121,7 @@ def test_a_folder_that_is_gone_for_a_while_does_not_end_the_beating(
         folder.rename(tmp_path / "away")
         busy(0.5)
         (tmp_path / "away").rename(folder)
-        busy(0.5)
-        assert (folder / "beat").exists()
+        busy_until((folder / "beat").exists)
 
 
 def test_silence_counts_while_the_listener_listens(tmp_path: Path) -> None:
@@ -119,5 +142,5 @@ def test_a_warning_that_cannot_be_written_does_not_end_the_beating(tmp_path: Pat
 
     with Heartbeat(tmp_path / "beat", refuse, patience_seconds=PATIENCE_SECONDS):
         time.sleep(PATIENCE_SECONDS)
-        busy(1.0)
-        assert time.time() - (tmp_path / "beat").stat().st_mtime < PATIENCE_SECONDS / 2
+        silent_since = (tmp_path / "beat").stat().st_mtime
+        busy_until(lambda: (tmp_path / "beat").stat().st_mtime > silent_since)

@@ -5,12 +5,14 @@
    only the points after the last one; `seq` makes drawing the same feed twice harmless. */
 (() => {
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  let plotly = null; // promise of the library, made when it is first needed
+  let plotly = null; // the library, fetched when it is first needed
   let drawn = { run: "", seq: -1 };
   let queue = Promise.resolve();
 
-  const library = () => {
-    plotly ??= new Promise((resolve, reject) => {
+  const pause = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
+
+  const fetchLibrary = () =>
+    new Promise((resolve, reject) => {
       const script = document.createElement("script");
       const root = (window.gradio_config?.root ?? "").replace(/\/$/, "");
       script.src = `${root}/gradio_api/file=${window.mqPlotlyPath}`;
@@ -18,23 +20,28 @@
       script.onerror = reject;
       document.head.append(script);
     });
+
+  // A connection that is away for a moment must not leave the plots empty: a feed comes only once.
+  const library = async () => {
+    while (!plotly) {
+      try {
+        plotly = await fetchLibrary();
+      } catch {
+        await pause(1000);
+      }
+    }
     return plotly;
   };
 
-  // A tab that was never open has no divs yet.
+  // A tab that was never open has no divs yet, and a busy machine may take long to show them.
   const placed = async (ids) => {
-    for (let tries = 0; tries < 100; tries++) {
-      const divs = ids.map((id) => document.getElementById(id));
-      if (divs.every((div) => div?.offsetWidth)) return true;
-      await new Promise((done) => setTimeout(done, 50));
-    }
-    return false;
+    while (!ids.every((id) => document.getElementById(id)?.offsetWidth)) await pause(50);
   };
 
   const draw = async (feed) => {
     const ids = Object.keys(feed.figures);
     const Plotly = await library();
-    if (!(await placed(ids))) return;
+    await placed(ids);
     const isNext = feed.run === drawn.run && feed.seq > drawn.seq;
     if (!feed.is_full && !isNext) return;
     for (const id of ids) {
