@@ -173,16 +173,25 @@ def check_request(run: RunDirectory, *, max_new_tokens: int) -> None:
     Raises:
         EvaluationError: The run has no adapter, or the length is out of range.
     """
-    if not run.adapter.is_dir():
-        raise EvaluationError(
-            "This run has no adapter yet.",
-            hint="Let it train to its end, or choose a finished run.",
-        )
+    require_adapter(run)
     if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
         raise EvaluationError(
             f"The longest answer must be between 1 and {MAX_NEW_TOKENS} tokens, got "
             f"{max_new_tokens}.",
             hint="96 shows most short answers whole.",
+        )
+
+
+def require_adapter(run: RunDirectory) -> None:
+    """Refuses a run that has nothing to ask.
+
+    Raises:
+        EvaluationError: It has no adapter.
+    """
+    if not run.adapter.is_dir():
+        raise EvaluationError(
+            "This run has no adapter yet.",
+            hint="Let it train to its end, or choose a finished run.",
         )
 
 
