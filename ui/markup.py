@@ -110,6 +110,41 @@ def steps(title: str, texts: Iterable[str]) -> str:
     return f'<div class="mq-steps"><b>{safe(title)}</b><ol>{items}</ol></div>'
 
 
+def accuracies(
+    rows: Iterable[tuple[str, float, tuple[float, float]]], *, chance: float, caption: str
+) -> str:
+    """Shares with their intervals on one scale from 0 to 100 %, and where guessing lies.
+
+    Args:
+        rows: Name, share and interval, the last two from 0 to 1.
+        chance: What guessing scores, 0 to 1.
+        caption: What the picture shows, for screen readers.
+    """
+    lines = "".join(
+        f'<div class="mq-scale-row"><b>{safe(name)}</b><div class="mq-scale-line">'
+        f'<i class="mq-scale-chance" style="left:{100 * chance:.2f}%"></i>'
+        f'<i class="mq-scale-span" style="left:{100 * low:.2f}%;'
+        f'width:{100 * (high - low):.2f}%"></i>'
+        f'<i class="mq-scale-point" style="left:{100 * share:.2f}%"></i></div>'
+        f"<span>{100 * share:.1f} % <small>({100 * low:.0f} to {100 * high:.0f})</small></span>"
+        "</div>"
+        for name, share, (low, high) in rows
+    )
+    return f'<div class="mq-scale" role="img" aria-label="{safe(caption)}">{lines}</div>'
+
+
+def section(title: str, *parts: str) -> str:
+    """A titled box around parts that are HTML already."""
+    return f'<section class="mq-box"><h3>{safe(title)}</h3>{"".join(parts)}</section>'
+
+
+def details(summary: str, *parts: str) -> str:
+    """Parts that are HTML already, folded away under a summary."""
+    return (
+        f'<details class="mq-details"><summary>{safe(summary)}</summary>{"".join(parts)}</details>'
+    )
+
+
 def progress(label: str, share: float | None, *, detail: str = "", tone: Tone = "plain") -> str:
     """A bar with what is being done; without a share it only moves.
 

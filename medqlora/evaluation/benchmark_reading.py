@@ -14,9 +14,10 @@ from pathlib import Path
 from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.data.reading import Candidate
 from medqlora.domain.benchmark import ChoiceItem
-from medqlora.domain.dataset import ColumnMapping
+from medqlora.domain.dataset import AnswerBy, ColumnMapping
 from medqlora.errors import EvaluationError, MappingNeededError
 from medqlora.evaluation.benchmarks import MAX_OPTIONS, MIN_OPTIONS, Benchmark
+from medqlora.evaluation.exam_columns import exam_columns
 
 MAX_FILE_BYTES = 50_000_000
 MAX_ITEMS = 20_000
@@ -73,17 +74,56 @@ def read_file(
 def _told_apart(
     path: Path, published: Benchmark | None, mapping: ColumnMapping | None
 ) -> tuple[list[ChoiceItem], list[_Left]]:
+    if published is None and mapping is None and (laid_out := _laid_out(path)):
+        return _most_answered(path, laid_out)
     try:
         rows = list(_rows(path, published, mapping))
     except MappingNeededError as error:
         if published and published.hub_mapping and mapping is None:
             return _told_apart(path, published, published.hub_mapping)
-        raise EvaluationError(
-            f"{path.name} does not say which answers are right, or in which columns.",
-            hint=_HOW_IT_LOOKS,
-        ) from error
+        raise _without_answers(path) from error
     items = [one for one in rows if isinstance(one, ChoiceItem)]
     return items, [one for one in rows if isinstance(one, _Left)]
+
+
+def _laid_out(path: Path) -> ColumnMapping | None:
+    """The columns of an exam in a spreadsheet; None for any other layout."""
+    try:
+        with MedicalDatasetLoader().open(path) as stream:
+            found = exam_columns(stream.columns)
+    except MappingNeededError as error:
+        found = exam_columns(error.columns)
+    if found is None:
+        return None
+    if found.right is None:
+        raise _without_answers(path)
+    return ColumnMapping(
+        prompt=(found.question,),
+        response=found.right,
+        context=found.context,
+        options=found.options,
+        reason="The columns are those of an exam: a question, its options and the right one.",
+    )
+
+
+def _without_answers(path: Path) -> EvaluationError:
+    return EvaluationError(
+        f"{path.name} does not say which answers are right, or in which columns.",
+        hint=_HOW_IT_LOOKS,
+    )
+
+
+def _most_answered(path: Path, laid_out: ColumnMapping) -> tuple[list[ChoiceItem], list[_Left]]:
+    """The rows, read in the way of naming the right answer that holds for most of them."""
+    ways: tuple[AnswerBy, ...] = ("text", "letter", "from_1", "from_0")
+    read = {way: _told_apart(path, None, replace(laid_out, answer_by=way)) for way in ways}
+    best = max(ways, key=lambda way: len(read[way][0]))
+    if best == "from_1" and len(read["from_0"][0]) == len(read["from_1"][0]):
+        raise EvaluationError(
+            f"Whether answers in {path.name} count the options from 0 or from 1 cannot be told.",
+            hint="Write the right options as letters, such as A.",
+        )
+    return read[best]
 
 
 def _rows(

@@ -11,11 +11,13 @@ import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from medqlora.domain.benchmark import BenchmarkCard, ChoiceAnswer, ChoiceItem, Question
-from medqlora.evaluation.statistics import PairedComparison, paired_comparison, verdict
+from medqlora.evaluation.statistics import PairedComparison, is_claimed, paired_comparison, verdict
 from medqlora.evaluation.table import guarded
+
+Claim = Literal["better", "worse", "none"]
 
 MIN_ITEMS_OF_A_LABEL = 20
 """Below that a share by subject says nothing."""
@@ -30,6 +32,7 @@ class BenchmarkResult:
         label: What the user sees.
         comparison: Accuracies, intervals and test.
         verdict: Whether a difference can be claimed, in words.
+        claim: The same as one word.
         chance: What guessing scores on average.
         most_common: The answer that is right most often.
         most_common_share: What always giving it would score.
@@ -43,6 +46,7 @@ class BenchmarkResult:
     label: str
     comparison: PairedComparison
     verdict: str
+    claim: Claim
     chance: float
     most_common: str
     most_common_share: float
@@ -78,6 +82,7 @@ def _result(
         label=card.label,
         comparison=comparison,
         verdict=verdict(comparison, num_comparisons=num_comparisons),
+        claim=_claim(comparison, num_comparisons),
         chance=sum(1 / len(one.choices) for one in answers) / len(answers),
         most_common=most_common,
         most_common_share=count / len(answers),
@@ -86,6 +91,16 @@ def _result(
         by_label=_by_label(answers),
         remarks=card.remarks,
     )
+
+
+def _claim(comparison: PairedComparison, num_comparisons: int) -> Claim:
+    if not is_claimed(
+        comparison.mcnemar_p,
+        interval=comparison.ci_difference,
+        num_comparisons=num_comparisons,
+    ):
+        return "none"
+    return "better" if comparison.difference > 0 else "worse"
 
 
 def _compared(answers: Sequence[ChoiceAnswer]) -> PairedComparison:

@@ -22,6 +22,7 @@ class BenchmarkChoice:
         label: What the user sees.
         about: What it asks.
         num_items: Questions that can be asked, as far as is known.
+        is_own: Whether it is a user's own.
         is_here: Whether its questions are in the workspace; else they come from the hub.
         mean_chars: Mean length of a question with its options, in characters.
         remarks: What is to be said of it.
@@ -31,6 +32,7 @@ class BenchmarkChoice:
     label: str
     about: str
     num_items: int
+    is_own: bool
     is_here: bool
     mean_chars: float
     remarks: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ def _published(one: Benchmark, card: BenchmarkCard | None, *, has_file: bool) ->
         label=one.label,
         about=one.about,
         num_items=one.num_items,
+        is_own=False,
         is_here=has_file,
         mean_chars=one.usual_chars,
     )
@@ -94,6 +97,7 @@ def _choice(card: BenchmarkCard, about: str) -> BenchmarkChoice:
         label=card.label,
         about=about,
         num_items=card.num_items,
+        is_own=card.template == OWN,
         is_here=True,
         mean_chars=card.mean_chars,
         remarks=card.remarks,

@@ -13,9 +13,10 @@ from medqlora.domain.events import RunSucceeded
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunState
 from medqlora.errors import EvaluationError
-from medqlora.evaluation.benchmark_results import BenchmarkResult, answers_csv, results_of
+from medqlora.evaluation.benchmark_results import BenchmarkResult, Claim, answers_csv, results_of
 from medqlora.evaluation.benchmark_sets import add_file
 from medqlora.evaluation.benchmarks import BENCHMARKS
+from medqlora.evaluation.statistics import PairedComparison
 from medqlora.persistence.atomic import write_text
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.benchmark_job import CHARS_PER_SECOND, read_questions, read_sets
@@ -33,6 +34,16 @@ from medqlora.services.evaluation import require_adapter
 from medqlora.services.jobs import JobService, nothing_to_resume
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
+
+__all__ = [
+    "BenchmarkChoice",
+    "BenchmarkPlan",
+    "BenchmarkResult",
+    "BenchmarkService",
+    "Claim",
+    "ExamOverview",
+    "PairedComparison",
+]
 
 SEED = 0
 CHARS_PER_TOKEN = 4

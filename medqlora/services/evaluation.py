@@ -13,13 +13,16 @@ from medqlora.domain.evaluation import ItemResult
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunState
 from medqlora.errors import EvaluationError
-from medqlora.evaluation.table import EvaluationSummary, summarise, write_csv
+from medqlora.evaluation.summary import EvaluationSummary, MetricSummary, summarise
+from medqlora.evaluation.table import write_csv
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
 from medqlora.services.jobs import JobService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
+
+__all__ = ["EvaluationOverview", "EvaluationService", "EvaluationSummary", "MetricSummary"]
 
 MAX_QUERIES = 200
 MAX_QUERY_CHARS = 8_000

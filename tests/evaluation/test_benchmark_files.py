@@ -62,6 +62,35 @@ def test_five_options_are_asked_in_an_own_file_and_refused_as_medqa(tmp_path: Pa
     assert refused.value.hint
 
 
+@pytest.mark.parametrize(
+    ("header", "right"),
+    [
+        ("question,A,B,C,answer", "ABC"),
+        ("Question,Option A,Option B,Option C,Correct Answer", "abc"),
+        ("stem,choice_1,choice_2,choice_3,correct", ("1", "2", "3")),
+        ("item,opt1,opt2,opt3,key", ("red one", "green one", "blue one")),
+        ("question,a,b,c,answer", ("0", "1", "2")),
+    ],
+)
+def test_exams_of_spreadsheets_are_read_whatever_their_columns_are_called(
+    tmp_path: Path, header: str, right: tuple[str, ...]
+) -> None:
+    path = tmp_path / "night shift.csv"
+    rows = [f"Which {n}?,red one,green one,blue one,{right[n % 3]}" for n in range(9)]
+    path.write_text("\n".join([header, *rows]), encoding="utf-8")
+    _, items = added(tmp_path, path)
+    assert [one.gold for one in items] == [0, 1, 2] * 3
+    assert items[0].options == ("red one", "green one", "blue one")
+
+
+def test_numbers_that_may_count_from_0_or_1_are_asked_about(tmp_path: Path) -> None:
+    path = tmp_path / "shift.csv"
+    rows = [f"Which {n}?,red,green,blue,{n % 2 + 1}" for n in range(9)]
+    path.write_text("\n".join(["question,A,B,C,answer", *rows]), encoding="utf-8")
+    with pytest.raises(EvaluationError, match="from 0 or from 1"):
+        added(tmp_path, path)
+
+
 def test_rows_without_a_right_answer_are_left_out_and_counted(tmp_path: Path) -> None:
     rows = [row(n) for n in range(6)]
     rows[2]["answer"] = "K"
