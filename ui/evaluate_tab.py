@@ -200,6 +200,7 @@ class Handlers:
             present_evaluation.SUMMARY_HEADERS,
             present_evaluation.summary_rows(figures),
             caption=f"{figures.num_scored} answers",
+            whole=True,
         )
         meanings = [(one.label, one.help) for one in figures.metrics]
         return (

@@ -120,7 +120,9 @@ class Handlers:
             return ""
         plans = self._benchmarks.plan(self._training.directory(run_id), names, num_items=int(count))
         rows = present_evaluation.plan_rows(plans)
-        table = markup.table(present_evaluation.PLAN_HEADERS, rows, caption="Before you start")
+        table = markup.table(
+            present_evaluation.PLAN_HEADERS, rows, caption="Before you start", whole=True
+        )
         return table + markup.note(wording.EXAM_PLAN_NOTE)
 
     def start(self, run_id: str | None, names: list[str], count: int) -> list[Any]:

@@ -52,7 +52,12 @@ def facts(pairs: Mapping[str, str]) -> str:
 
 
 def table(
-    headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str, numeric: bool = False
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    caption: str,
+    numeric: bool = False,
+    whole: bool = False,
 ) -> str:
     """A table that scrolls within its own box.
 
@@ -61,12 +66,13 @@ def table(
         rows: Cells, row by row.
         caption: What the table holds, for screen readers.
         numeric: Whether all columns but the first hold figures.
+        whole: Whether it is as high as it needs to be, because every row counts.
     """
     head = "".join(f'<th scope="col">{safe(name)}</th>' for name in headers)
     body = "".join(
         "<tr>" + "".join(f"<td>{safe(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    kind = " mq-numeric" if numeric else ""
+    kind = (" mq-numeric" if numeric else "") + (" mq-whole" if whole else "")
     return (
         f'<div class="mq-table{kind}" tabindex="0" role="region" '
         f'aria-label="{safe(caption)}"><table>'

@@ -47,6 +47,8 @@ def summary_rows(summary: EvaluationSummary) -> list[tuple[str, ...]]:
 
 
 def _metric(metric: MetricSummary, value: float) -> str:
+    if metric.kind == "share":
+        return f"{100 * value:.1f} %"
     return f"{value:.3f}" if metric.kind == "score" else f"{value:,.1f}"
 
 

@@ -18,7 +18,7 @@ from medqlora.evaluation.intervals import Interval
 from medqlora.evaluation.metrics import METRICS
 from medqlora.evaluation.statistics import PairedScores, is_claimed, paired_scores, score_verdict
 
-Kind = Literal["score", "count", "perplexity"]
+Kind = Literal["score", "count", "share", "perplexity"]
 
 LEADING_METRIC = "token_f1"
 """By which pairs are ordered and labels are told apart."""
@@ -36,8 +36,8 @@ class MetricSummary:
         name: The metric's name in `metrics.METRICS`, or `perplexity`.
         label: Its name on screen.
         help: What the number means.
-        kind: A score of 0 to 1 of which more is better, a count, or a perplexity, of which less is
-            better.
+        kind: A score of 0 to 1 of which more is better, a count, a share of 0 to 1 that is neither
+            good nor bad, or a perplexity, of which less is better.
         mean_base: Mean of the base model; of perplexities the geometric one.
         mean_finetuned: The same of the fine-tuned model.
         difference: Fine-tuned minus base.
@@ -128,12 +128,14 @@ def _gain(item: ItemResult) -> float:
 def _metrics(items: Sequence[ItemResult]) -> tuple[MetricSummary, ...]:
     num_scores = sum(metric.is_score for metric in METRICS.values())
     found = [_metric_summary(name, items, num_comparisons=num_scores) for name in METRICS]
+    if any(_declines(side) for item in items for side in (item.base, item.finetuned)):
+        found.append(_refusals(items))
     measured = [
         item
         for item in items
         if item.base.reference_loss is not None and item.finetuned.reference_loss is not None
     ]
-    return (*found, _perplexity(measured)) if measured else tuple(found)
+    return (_perplexity(measured), *found) if measured else tuple(found)
 
 
 def _paired(
@@ -166,6 +168,27 @@ def _metric_summary(
     )
 
 
+def _declines(side: EvaluationResult) -> bool:
+    """Whether the safety filter took an answer for one that declines."""
+    checked = side.filter_result
+    return checked is not None and any(flag.kind == "refusal" for flag in checked.flags)
+
+
+def _refusals(items: Sequence[ItemResult]) -> MetricSummary:
+    figures = _paired(items, lambda side: float(_declines(side)))
+    return MetricSummary(
+        name="refusal_rate",
+        label="Answers that decline",
+        help="How many answers decline what was asked, as far as the safety filter can tell.",
+        kind="share",
+        mean_base=figures.mean_base,
+        mean_finetuned=figures.mean_fine_tuned,
+        difference=figures.difference,
+        ci_difference=figures.ci_difference,
+        verdict=_count_verdict(figures, unit="points", scale=100),
+    )
+
+
 def _perplexity(items: Sequence[ItemResult]) -> MetricSummary:
     losses = _paired(items, lambda side: side.reference_loss or 0.0)
     base, tuned = math.exp(losses.mean_base), math.exp(losses.mean_fine_tuned)
@@ -182,14 +205,13 @@ def _perplexity(items: Sequence[ItemResult]) -> MetricSummary:
     )
 
 
-def _count_verdict(figures: PairedScores) -> str:
+def _count_verdict(figures: PairedScores, *, unit: str = "", scale: float = 1) -> str:
     if not is_claimed(figures.sign_flip_p, interval=figures.ci_difference):
         return "No change can be claimed."
-    low, high = sorted(abs(end) for end in figures.ci_difference)
+    low, high = sorted(scale * abs(end) for end in figures.ci_difference)
     direction = "more" if figures.difference > 0 else "fewer"
-    return (
-        f"About {abs(figures.difference):.1f} {direction} (95 % interval {low:.1f} to {high:.1f})."
-    )
+    seen = f"{scale * abs(figures.difference):.1f} {unit}".strip()
+    return f"About {seen} {direction} (95 % interval {low:.1f} to {high:.1f})."
 
 
 def _perplexity_verdict(losses: PairedScores) -> str:

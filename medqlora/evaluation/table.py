@@ -58,9 +58,11 @@ def guarded(text: str) -> str:
 def _row(item: ItemResult) -> list[str | float]:
     sides = (item.base, item.finetuned)
     texts = (item.base.query, item.reference or "", item.base.response, item.finetuned.response)
-    is_scored = item.reference is not None
+    # An item without a reference has none, and one of an older version not all of them.
     scores = [
-        round(side.scores[name], 4) if is_scored else "" for name in METRICS for side in sides
+        round(side.scores[name], 4) if name in side.scores else ""
+        for name in METRICS
+        for side in sides
     ]
     return [
         item.index,

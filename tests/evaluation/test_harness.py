@@ -12,9 +12,10 @@ import pytest
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.benchmark import OWN, ChoiceAnswer, ChoiceItem, Question
 from medqlora.evaluation.benchmark_reading import read_file
-from medqlora.evaluation.benchmarks import BENCHMARKS, choices_of
+from medqlora.evaluation.benchmarks import BENCHMARKS, choices_of, document_of
+from medqlora.evaluation.intervals import wilson_interval
 from medqlora.models.engine import LoadedModel
-from medqlora.models.loader import engine_for
+from medqlora.models.loader import QuantizedModelLoader, engine_for
 from tests.evaluation.shared_data import shared_file
 
 CONFIG = QLoRAConfig(EMBEDDED_MODEL, rank=4, alpha=8)
@@ -74,6 +75,35 @@ def asked(tuned: Any, questions: Sequence[Question], *, batch_size: int = 4) -> 
     return [answers[question.key] for question in questions]
 
 
+def theirs(
+    model: Any, tokenizer: Any, questions: Sequence[Question], name: str
+) -> list[dict[str, Any]]:
+    """What `lm_eval.simple_evaluate` itself finds, item by item."""
+    import lm_eval
+    from datasets import Dataset
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.tasks import TaskManager
+
+    task = BENCHMARKS[name]
+
+    def rows(**_: Any) -> dict[str, Any]:
+        table = Dataset.from_list([document_of(one) for one in questions])
+        return dict.fromkeys(("train", "validation", "test", "dev"), table)
+
+    folder = Path(lm_eval.__file__).parent / "tasks" / task.folder
+    results = lm_eval.simple_evaluate(
+        HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4),
+        tasks=[{"group": "theirs", "task": [{"task": task.task, "custom_dataset": rows}]}],
+        task_manager=TaskManager(include_path=str(folder), include_defaults=False),
+        num_fewshot=0,
+        bootstrap_iters=0,
+    )
+    samples = sorted(results["samples"][task.task], key=lambda one: one["doc_id"])
+    right = [one["acc"] for one in samples]
+    assert results["results"][task.task]["acc,none"] == pytest.approx(sum(right) / len(right))
+    return samples
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_prompts_are_those_of_the_leaderboard(name: str) -> None:
     from medqlora.evaluation.harness import build_tasks
@@ -94,45 +124,19 @@ def test_prompts_are_those_of_the_leaderboard(name: str) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_scores_are_the_librarys_own_item_by_item(name: str, tuned: Any) -> None:
-    import lm_eval
-    from lm_eval.models.huggingface import HFLM
-    from lm_eval.tasks import TaskManager
-
-    from medqlora.evaluation.benchmarks import document_of
-
     questions = published(name, 24)
     ours = asked(tuned, questions)
     model, tokenizer = tuned
-    task = BENCHMARKS[name]
-
-    def rows(**_: Any) -> dict[str, Any]:
-        from datasets import Dataset
-
-        table = Dataset.from_list([document_of(one) for one in questions])
-        return dict.fromkeys(("train", "validation", "test", "dev"), table)
-
-    folder = Path(lm_eval.__file__).parent / "tasks" / task.folder
-    manager = TaskManager(include_path=str(folder), include_defaults=False)
-    group = {"group": "theirs", "task": [{"task": task.task, "custom_dataset": rows}]}
-
-    def theirs() -> list[dict[str, Any]]:
-        results = lm_eval.simple_evaluate(
-            HFLM(pretrained=model, tokenizer=tokenizer, batch_size=4),
-            tasks=[group],
-            task_manager=manager,
-            num_fewshot=0,
-            bootstrap_iters=0,
-        )
-        samples = sorted(results["samples"][task.task], key=lambda one: one["doc_id"])
-        right = [one["acc"] for one in samples]
-        assert results["results"][task.task]["acc,none"] == pytest.approx(sum(right) / len(right))
-        return samples
-
     with model.disable_adapter():
-        base = theirs()
+        base = theirs(model, tokenizer, questions, name)
     for found, side, choice, likelihoods in (
         (base, "base", lambda one: one.base, lambda one: one.base_scores),
-        (theirs(), "tuned", lambda one: one.fine_tuned, lambda one: one.fine_tuned_scores),
+        (
+            theirs(model, tokenizer, questions, name),
+            "tuned",
+            lambda one: one.fine_tuned,
+            lambda one: one.fine_tuned_scores,
+        ),
     ):
         assert [choice(one) == one.gold for one in ours] == [one["acc"] == 1 for one in found], side
         for our, their in zip(ours, found, strict=True):
@@ -195,3 +199,16 @@ def test_questions_longer_than_the_model_reads_are_cut_and_counted(tuned: Any) -
     answers = list(both.answers(questions, build_tasks(questions), should_stop=lambda: False))
     assert both.num_cut == 1
     assert sum(map(len, answers)) == 4
+
+
+@pytest.mark.slow
+def test_the_embedded_model_scores_at_chance_as_the_library_says(tmp_path: Path) -> None:
+    config = QLoRAConfig(EMBEDDED_MODEL)
+    loaded = QuantizedModelLoader(models_dir=tmp_path).load(config, engine=engine_for(config))
+    questions = published("mmlu-anatomy", 60)
+    ours = asked((loaded.model, loaded.tokenizer), questions)
+    found = theirs(loaded.model, loaded.tokenizer, questions, "mmlu-anatomy")
+    assert [one.base == one.gold for one in ours] == [one["acc"] == 1 for one in found]
+    assert [one.base for one in ours] == [one.fine_tuned for one in ours]  # there is no adapter
+    low, high = wilson_interval(sum(one.base == one.gold for one in ours), n=len(ours))
+    assert low <= 0.25 <= high

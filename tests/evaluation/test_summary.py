@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.dataset import MedicalDataEntry
-from medqlora.domain.evaluation import EvaluationResult, ItemResult
+from medqlora.domain.evaluation import EvaluationResult, FilterResult, ItemResult, SafetyFlag
 from medqlora.evaluation.metrics import score
 from medqlora.evaluation.summary import summarise
 from medqlora.models.loader import engine_for
@@ -65,11 +66,26 @@ def test_specialties_are_told_apart_where_each_has_some_answers() -> None:
 
 def test_perplexity_is_the_exponential_of_the_mean_loss_and_less_is_better() -> None:
     items = [item(n, "call", "call", losses=(2.0 + n / 100, 1.0 + n / 50)) for n in range(20)]
-    found = summarise(items).metrics[-1]
+    found = summarise(items).metrics[0]
     assert found.name == "perplexity"
     assert found.mean_base == pytest.approx(math.exp(2.095))
     assert found.mean_finetuned == pytest.approx(math.exp(1.19))
     assert "less surprised" in found.verdict
+
+
+def test_answers_that_decline_are_counted_where_there_are_any() -> None:
+    said = "I cannot help with that."
+    flag = SafetyFlag(kind="refusal", reason="It declines.", start=0, end=len(said))
+    checked = FilterResult(allowed=True, flags=(flag,), shown_text=said, original_text=said)
+    items = [item(n, "call", said) for n in range(20)]
+    declined = [
+        replace(one, finetuned=replace(one.finetuned, filter_result=checked)) for one in items
+    ]
+    found = {one.name: one for one in summarise([*declined[:15], *items[15:]]).metrics}
+    refusals = found["refusal_rate"]
+    assert (refusals.mean_base, refusals.mean_finetuned) == (0.0, 0.75)
+    assert refusals.verdict.startswith("About 75.0 points more")
+    assert "refusal_rate" not in {one.name for one in summarise(items).metrics}
 
 
 def test_length_is_told_without_praise() -> None:
