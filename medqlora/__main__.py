@@ -14,12 +14,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from medqlora.benchmark_command import add_benchmark_options, begin_benchmark
 from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import MedQLoRAError, PersistenceError
+from medqlora.errors import MedQLoRAError
 from medqlora.models.outlook import CARDS
 from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.printing import error_of, print_result, say
@@ -28,7 +29,7 @@ from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
-from medqlora.services.jobs import run_in_foreground
+from medqlora.services.jobs import nothing_to_resume, run_in_foreground
 from medqlora.train_options import (
     add_data_options,
     add_mapping_options,
@@ -110,10 +111,7 @@ def resume(options: argparse.Namespace) -> Result:
     services = _open(options)
     directory = _run_directory(services, options.run_dir)
     if not directory.snapshot().can_resume:
-        raise PersistenceError(
-            "This run is done or still running, so there is nothing to resume.",
-            hint="Choose a run that was stopped or interrupted.",
-        )
+        raise nothing_to_resume()
     if not options.accept_differences:
         refuse_differences(directory)
     return _run(services, directory)
@@ -130,6 +128,18 @@ def evaluate(options: argparse.Namespace) -> Result:
     )
     document, exit_code = _run(services, directory)
     return {**document, "items": [asdict(item) for item in read_items(directory.items)]}, exit_code
+
+
+def benchmark(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model multiple-choice questions; lists them without a run."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir) if options.run_dir else None
+    begun = begin_benchmark(services, options, run)
+    if isinstance(begun, dict):
+        return begun, 0
+    document, exit_code = _run(services, begun)
+    results = services.benchmarks.results(begun.run_id)
+    return {**document, "benchmarks": [one.to_json() for one in results]}, exit_code
 
 
 def compare(options: argparse.Namespace) -> Result:
@@ -291,6 +301,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
+    add_benchmark_options(add("benchmark", benchmark))
     one = add("compare", compare)
     one.add_argument("run_dir", help="folder or id of the run")
     one.add_argument("prompt")

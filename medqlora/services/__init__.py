@@ -13,6 +13,7 @@ from pathlib import Path
 from medqlora.errors import SessionError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
+from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.chat import ChatService
 from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
@@ -34,6 +35,7 @@ class Services:
         configuration: Which settings suit.
         training: Runs.
         evaluation: Evaluations.
+        benchmarks: Multiple-choice benchmarks.
         chat: Compare.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
@@ -46,6 +48,7 @@ class Services:
     configuration: ConfigurationService
     training: TrainingService
     evaluation: EvaluationService
+    benchmarks: BenchmarkService
     chat: ChatService
     guidance: GuidanceService
     queue: QueueThread
@@ -70,7 +73,9 @@ class Services:
         chat = ChatService(workspace, training)
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
-        training.make_room = evaluation.make_room = chat.close_if_idle
+        benchmarks = BenchmarkService(workspace, training, screening)
+        for jobs in (training, evaluation, benchmarks):
+            jobs.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
         kept.configure(mirror)
         training.on_launch = kept.ensure
@@ -80,6 +85,7 @@ class Services:
             configuration=ConfigurationService(workspace),
             training=training,
             evaluation=evaluation,
+            benchmarks=benchmarks,
             chat=chat,
             guidance=GuidanceService(),
             queue=QueueThread(training),
@@ -95,6 +101,7 @@ class Services:
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.benchmarks.attach()
         self.queue.start()
         self.mirror.watch()
 
