@@ -15,6 +15,7 @@ from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate, GenerationSettings
 from ui import markup, present, wording
+from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
 
@@ -69,7 +70,7 @@ def build(shared: Shared) -> None:
     clear.click(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
     run.input(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
     for button, text in zip(examples, wording.EXAMPLES, strict=True):
-        button.click(lambda text=text: text, None, prompt, **LIGHT)
+        button.click(for_reviewers(lambda text=text: text), None, prompt, **LIGHT)
 
 
 def _lay_out_chat(label: str, elem_id: str) -> gr.Chatbot:
@@ -121,6 +122,7 @@ class Handlers:
         self._chat = services.chat
         self._screening = services.screening
 
+    @for_reviewers
     def open(self, run_id: str, shown: str | None) -> list[Any]:
         """The tab is opened: the model chosen last, else the newest."""
         trained = [one for one in self._training.runs() if one.has_adapter]
@@ -131,6 +133,7 @@ class Handlers:
             return [run, markup.notice(wording.NO_FINISHED_RUN, "warn"), gr.Button()]
         return [run, markup.notice(wording.COMPARE_READY), gr.Button(interactive=True)]
 
+    @for_reviewers
     def send(
         self,
         run_id: str | None,
@@ -165,10 +168,12 @@ class Handlers:
             yield [prompt, turns["base"], turns["tuned"], turns, said, told]
             raise
 
+    @for_reviewers
     def stopped(self) -> str:
         """The answers were stopped."""
         return markup.notice(wording.COMPARE_STOPPED)
 
+    @for_reviewers
     def clear(self) -> list[Any]:
         """Begins a new conversation."""
         return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY)]
