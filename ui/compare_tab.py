@@ -14,7 +14,7 @@ import gradio as gr
 from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate, GenerationSettings
-from ui import markup, present, wording
+from ui import adapter_import, markup, present, wording
 from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
@@ -56,6 +56,7 @@ def build(shared: Shared) -> None:
             ]
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = _lay_out_settings()
+        adapter_import.build(shared.services, run)
     tab.select(guarded(handlers.open), [shared.run_id, run], [run, status, send], **LIGHT)
     streaming = gr.on(
         [send.click, prompt.submit],

@@ -19,6 +19,12 @@ LOGIN: Final = (
     "The password stands in the notebook cell or the terminal in which the page was started; "
     "reviewers get theirs from its owner."
 )
+IMPORT_ADAPTER: Final = "Bring in an adapter that was made elsewhere"
+IMPORT_HELP: Final = (
+    "A zip file with PEFT's adapter_config.json and adapter_model.safetensors. Anything that could "
+    "run code is refused; the shapes must be those of the base model."
+)
+ADAPTER_IMPORTED: Final = "The adapter is here, and chosen above; Evaluate lists it too."
 OWNER_PANEL: Final = "People and data: who is here, the reviewers' link, delete everything"
 PEOPLE_HELP: Final = (
     "Everybody who came in, and what was done lately, without content. The whole list is "

@@ -18,6 +18,7 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.queue import QueueThread
 from medqlora.services.screening import ScreeningService
@@ -39,6 +40,7 @@ class Services:
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
         mirror: Copies of the runs elsewhere.
+        library: Adapters that were made elsewhere.
     """
 
     workspace: Workspace
@@ -51,6 +53,7 @@ class Services:
     queue: QueueThread
     screening: ScreeningService
     mirror: MirrorService
+    library: LibraryService
 
     @classmethod
     def open(cls, root: Path, *, mirror: str | None = None) -> Services:
@@ -85,6 +88,7 @@ class Services:
             queue=QueueThread(training),
             screening=screening,
             mirror=kept,
+            library=LibraryService(workspace),
         )
 
     def attach(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,18 @@ def test_deleting_everything_leaves_no_data(shared: App, page: Any, tmp_path: Pa
     expect(page.locator("#owner-erased")).to_contain_text("What remains")
     left = [one for one in shared.workspace.rglob("*") if one.is_file()]
     assert not any(b"Quorvex" in one.read_bytes() for one in left)
+
+
+def test_the_owner_brings_in_an_adapter_and_a_hostile_one_is_told_in_one_sentence(
+    shared: App, page: Any, tmp_path: Path
+) -> None:
+    hostile = tmp_path / "adapter.zip"
+    with zipfile.ZipFile(hostile, "w") as archive:
+        archive.writestr("adapter_model.bin", b"x")
+    enter(page, shared, "owner")
+    page.click("#tab-compare-button")
+    page.click("#owner-import > button")
+    page.set_input_files("#owner-import-file input[type=file]", hostile)
+    expect(page.locator("#owner-import-file")).to_contain_text("adapter.zip")
+    page.click("#owner-import-add")
+    expect(page.locator(".toast-body")).to_contain_text("does not belong to an adapter")
