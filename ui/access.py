@@ -48,6 +48,7 @@ MAX_STREAMS_OF_TAB: Final = 4
 MAX_UPLOADS_AT_ONCE: Final = 4
 VISITOR_BYTES: Final = 16
 
+_COUNTED_ELSEWHERE: Final = (Kind.STATIC, Kind.CALL, Kind.CANCEL, Kind.RESET, Kind.UPLOAD)
 _FOR_OWNERS: Final = (Kind.UPLOAD, Kind.INFO, Kind.FILE)
 
 
@@ -132,7 +133,7 @@ class Door:
     async def _pass(self, one: _Request) -> None:
         if one.visitor.role is Role.REVIEWER and one.kind in _FOR_OWNERS:
             raise RefusedCall(403, "Only the owner may do this.")
-        if one.kind is not Kind.STATIC and not self._requests.take(one.visitor.key):
+        if one.kind not in _COUNTED_ELSEWHERE and not self._requests.take(one.visitor.key):
             raise RefusedCall(429, "Too much at once. Wait a moment.")
         ways = {
             Kind.PAGE: self._serve_page,

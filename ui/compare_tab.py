@@ -19,6 +19,9 @@ from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
 
+ASKING_AT_ONCE = 8
+"""Each question holds a thread of the server while it waits for its turn."""
+
 Turns = list[dict[str, str]]
 
 
@@ -64,7 +67,7 @@ def build(shared: Shared) -> None:
         [run, prompt, told, turns, *settings],
         [prompt, base, tuned, turns, status, told],
         trigger_mode="once",
-        **LIGHT,
+        **(LIGHT | {"concurrency_limit": ASKING_AT_ONCE}),
     )
     stop.click(handlers.stopped, None, status, cancels=[streaming], **LIGHT)
     cleared = [prompt, base, tuned, turns, status]
