@@ -24,6 +24,7 @@ from ui import people_panel, theme
 from ui.access import Door, without_foreign_origins
 from ui.door.audit import AuditLog
 from ui.door.keys import KeyRing
+from ui.door.quiet import keep_values_out_of_the_log
 from ui.door.uploads import UploadRules, sweep
 from ui.door.visitors import Access
 from ui.layout import UPLOADS_CHECKED_EVERY, UPLOADS_KEPT, build_page
@@ -55,6 +56,7 @@ def serve(
         MedQLoRAError: The workspace or the port cannot be used.
     """
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    keep_values_out_of_the_log()
     services = Services.open(workspace, mirror=mirror)
     claim = claim_workspace(services.workspace)
     private = Path(tempfile.mkdtemp(prefix="medqlora-page-"))

@@ -29,7 +29,7 @@ ACTS = (
     ("tab-evaluate", "select"),
     ("tab-monitor", "select"),
     ("compare-example-1", "click"),
-    ("compare-clear", "click"),
+    ("compare-example-2", "click"),
 )
 
 

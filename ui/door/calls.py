@@ -7,8 +7,6 @@ that it speaks for, and how much of it waits already are checked first.
 from __future__ import annotations
 
 import json
-import math
-import os
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +16,9 @@ import gradio as gr
 
 from ui.door.requests import RefusedCall, is_session_hash
 from ui.door.roles import Role, allowed_calls
+from ui.door.values import checked_values
 
 MAX_BODY: Final = 1_000_000
-MAX_TEXT: Final = 200_000
-MAX_VALUES: Final = 5_000
-MAX_DEPTH: Final = 12
 MAX_TABS: Final = 5_000
 
 MAX_WAITING: Final = 400
@@ -86,12 +82,12 @@ class Calls:
         handler = self._page.fns[number]
         if len(data) != len(handler.inputs):
             raise RefusedCall(400, "This is not what the handler takes.")
-        _check_values(data, self._folder)
+        data = checked_values(data, handler.inputs, self._folder)
         self.claim_tab(cast(str, tab), visitor)
         self._refuse_flood(number, cast(str, tab), visitor)
         # What the page never sends: other formats, a list of several calls, somebody's token.
         known = ("data", "fn_index", "session_hash", "trigger_id", "event_data")
-        passed = json.dumps({name: call.get(name) for name in known}).encode()
+        passed = json.dumps({**{name: call.get(name) for name in known}, "data": data}).encode()
         return Call(passed, cast(str, tab), self._audited(number))
 
     def check_cancel(self, body: bytes, *, role: Role, visitor: str) -> None:
@@ -160,40 +156,3 @@ def _parsed(body: bytes) -> dict[str, Any]:
     if not isinstance(call, dict):
         raise RefusedCall(400, "This is not a call of the page.")
     return call
-
-
-def _check_values(data: list[Any], folder: Path) -> None:
-    """Bounds what handlers get, whatever each of them makes of it.
-
-    Raises:
-        RefusedCall: Too deep, too much, no number, or a file that was not uploaded here.
-    """
-    left = MAX_VALUES
-    waiting: list[tuple[Any, int]] = [(data, 0)]
-    while waiting:
-        value, depth = waiting.pop()
-        left -= 1
-        if left < 0 or depth > MAX_DEPTH:
-            raise RefusedCall(413, "This is more than the page takes at once.")
-        if isinstance(value, str) and len(value) > MAX_TEXT:
-            raise RefusedCall(413, f"A text may have at most {MAX_TEXT:,} characters.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise RefusedCall(400, "A number is needed where there is none.")
-        if isinstance(value, int) and abs(value) > 2**63:
-            raise RefusedCall(400, "A number is larger than any setting.")
-        if isinstance(value, list):
-            waiting += [(one, depth + 1) for one in value]
-        if isinstance(value, dict):
-            _check_file(value, folder)
-            waiting += [(one, depth + 1) for one in value.values()]
-
-
-def _check_file(value: dict[str, Any], folder: Path) -> None:
-    if "path" not in value and "url" not in value:
-        return
-    value.pop("url", None)  # the browser's own link to it; the server must follow none
-    path = value.get("path")
-    if not isinstance(path, str) or "\0" in path or not Path(path).is_absolute():
-        raise RefusedCall(400, "The file is not one that was uploaded here.")
-    if not Path(os.path.realpath(path)).is_relative_to(folder):
-        raise RefusedCall(400, "The file is not one that was uploaded here.")

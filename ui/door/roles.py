@@ -2,7 +2,8 @@
 
 A handler belongs to the owner unless it is marked with `for_reviewers` where it is defined, so that
 a new one is closed to reviewers by itself. What is shown follows from it: a reviewer sees the tabs
-that hold a control with such a handler.
+that hold a control with such a handler, and of the controls whose element id begins with `owner-`
+none.
 """
 
 from __future__ import annotations
