@@ -20,6 +20,7 @@ from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import MedQLoRAError, PersistenceError
+from medqlora.models.outlook import CARDS
 from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.printing import error_of, print_result, say
 from medqlora.runs.items import read_items
@@ -68,6 +69,20 @@ def inspect(options: argparse.Namespace) -> Result:
     if options.report:
         write_report(options.report, result)
     return {**result.to_json(), **({"hub": fetched.to_json()} if fetched else {})}, 0
+
+
+def forecast(options: argparse.Namespace) -> Result:
+    """How much memory a run will take, and whether it fits; reads no weights."""
+    service = _open(options).configuration
+    values = read_settings(options.config) if options.config else {}
+    values.pop("dataset", None)
+    if options.model:
+        values["model_name"] = options.model
+    config = service.build(values)
+    found = service.memory(config, card=options.gpu, billion_parameters=options.billion)
+    say(found.message)
+    total, peak = found.forecast.total_gib, found.forecast.peak_gib
+    return {**asdict(found), "peak_gib": peak, "total_gib": total, "message": found.message}, 0
 
 
 def train(options: argparse.Namespace) -> Result:
@@ -252,6 +267,13 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("file", help="a file, or hub:owner/name[:config[:split]]")
     add_mapping_options(one)
     one.add_argument("--report", type=Path, help="write the findings to this .html or .csv")
+    one = add("forecast", forecast)
+    one.add_argument("--config", type=Path, help="JSON: settings of QLoRAConfig")
+    one.add_argument("--model", help="the base model, in place of the settings'")
+    one.add_argument("--gpu", metavar="CARD", help=f"plan for {', '.join(CARDS)}")
+    one.add_argument(
+        "--billion", type=float, default=0.0, help="size of a model that is out of reach"
+    )
     one = add("train", train)
     one.add_argument("--config", type=Path, help="JSON: settings of QLoRAConfig and `dataset`")
     add_data_options(one)
