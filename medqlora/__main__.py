@@ -175,6 +175,13 @@ def restore(options: argparse.Namespace) -> Result:
     return asdict(_open(options).mirror.restore(options.run_id)), 0
 
 
+def import_adapter(options: argparse.Namespace) -> Result:
+    """Brings in an adapter that was made elsewhere, from a zip file, to evaluate and compare it."""
+    services = _open(options)
+    run_id = services.library.import_adapter(options.file, base_model=options.base_model)
+    return {"run_id": run_id, "run_dir": str(services.training.directory(run_id).path)}, 0
+
+
 def runs(options: argparse.Namespace) -> Result:
     """Lists the runs of the workspace."""
     return {"runs": [asdict(run) for run in _open(options).training.runs()]}, 0
@@ -306,6 +313,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("run_dir", help="folder or id of the run")
     one.add_argument("prompt")
     one.add_argument("--max-new-tokens", type=int, default=160, help="longest answer")
+    one = add("import-adapter", import_adapter)
+    one.add_argument("file", type=Path, help="zip file with PEFT's two files of an adapter")
+    one.add_argument("--base-model", default="", help="the model it belongs to, if it names none")
     add("runs", runs)
     add("mirror", mirror)
     one = add("restore", restore)

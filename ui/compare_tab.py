@@ -14,9 +14,13 @@ import gradio as gr
 from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate, GenerationSettings
-from ui import markup, present, wording
+from ui import adapter_import, markup, present, wording
+from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
+
+ASKING_AT_ONCE = 8
+"""Each question holds a thread of the server while it waits for its turn."""
 
 Turns = list[dict[str, str]]
 
@@ -55,6 +59,7 @@ def build(shared: Shared) -> None:
             ]
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = _lay_out_settings()
+        adapter_import.build(shared.services, run)
     tab.select(guarded(handlers.open), [shared.run_id, run], [run, status, send], **LIGHT)
     streaming = gr.on(
         [send.click, prompt.submit],
@@ -62,14 +67,14 @@ def build(shared: Shared) -> None:
         [run, prompt, told, turns, *settings],
         [prompt, base, tuned, turns, status, told],
         trigger_mode="once",
-        **LIGHT,
+        **(LIGHT | {"concurrency_limit": ASKING_AT_ONCE}),
     )
     stop.click(handlers.stopped, None, status, cancels=[streaming], **LIGHT)
     cleared = [prompt, base, tuned, turns, status]
     clear.click(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
     run.input(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
     for button, text in zip(examples, wording.EXAMPLES, strict=True):
-        button.click(lambda text=text: text, None, prompt, **LIGHT)
+        button.click(for_reviewers(lambda text=text: text), None, prompt, **LIGHT)
 
 
 def _lay_out_chat(label: str, elem_id: str) -> gr.Chatbot:
@@ -121,6 +126,7 @@ class Handlers:
         self._chat = services.chat
         self._screening = services.screening
 
+    @for_reviewers
     def open(self, run_id: str, shown: str | None) -> list[Any]:
         """The tab is opened: the model chosen last, else the newest."""
         trained = [one for one in self._training.runs() if one.has_adapter]
@@ -131,6 +137,7 @@ class Handlers:
             return [run, markup.notice(wording.NO_FINISHED_RUN, "warn"), gr.Button()]
         return [run, markup.notice(wording.COMPARE_READY), gr.Button(interactive=True)]
 
+    @for_reviewers
     def send(
         self,
         run_id: str | None,
@@ -165,10 +172,12 @@ class Handlers:
             yield [prompt, turns["base"], turns["tuned"], turns, said, told]
             raise
 
+    @for_reviewers
     def stopped(self) -> str:
         """The answers were stopped."""
         return markup.notice(wording.COMPARE_STOPPED)
 
+    @for_reviewers
     def clear(self) -> list[Any]:
         """Begins a new conversation."""
         return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY)]

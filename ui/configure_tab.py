@@ -93,7 +93,7 @@ class Handlers:
         """What is known of a model before it is loaded, and whether it can be used here."""
         del dataset_id
         try:
-            return [self._note(model_name), True]
+            return [self._note(model_name or ""), True]  # an emptied field gives None
         except ModelError as error:
             kept_model = wording.MODEL_KEPT.format(model=self._model_of(kept))
             return [markup.notice(f"{error} {kept_model}", "bad"), False]

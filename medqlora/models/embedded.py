@@ -38,6 +38,15 @@ DESCRIPTION: Mapping[str, Any] = {
 
 NEEDED_BYTES = 400 * 2**20
 
+SHAPE = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+}
+"""What its `config.json` says once it is unpacked, as far as an adapter's layers depend on it."""
+
 # The GGUF names the start token as the end token; with these the tokenizer ends a turn where the
 # model does.
 END_OF_TURN = "<|im_end|>"

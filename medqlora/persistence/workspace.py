@@ -141,7 +141,7 @@ def child(folder: Path, name: str) -> Path:
 
 def is_id(name: str) -> bool:
     """Whether `name`, which may come from anybody, is an id as we make them."""
-    return _ID.fullmatch(name) is not None
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 
 def slug(text: str, fallback: str) -> str:

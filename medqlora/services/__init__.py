@@ -19,6 +19,7 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.queue import QueueThread
 from medqlora.services.screening import ScreeningService
@@ -41,6 +42,7 @@ class Services:
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
         mirror: Copies of the runs elsewhere.
+        library: Adapters that were made elsewhere.
     """
 
     workspace: Workspace
@@ -54,6 +56,7 @@ class Services:
     queue: QueueThread
     screening: ScreeningService
     mirror: MirrorService
+    library: LibraryService
 
     @classmethod
     def open(cls, root: Path, *, mirror: str | None = None) -> Services:
@@ -91,6 +94,7 @@ class Services:
             queue=QueueThread(training),
             screening=screening,
             mirror=kept,
+            library=LibraryService(workspace),
         )
 
     def attach(self) -> None:

@@ -29,8 +29,9 @@ from medqlora.services.jobs import JobService, failure_of
 from medqlora.services.page import start_page, stop_page
 
 LINK_AND_LOGIN = (
-    "The public link asks for the user and the password printed below; whoever has both sees and "
-    "can do everything in this page. The frame asks for them as well. To do without a link, untick "
+    "The public link asks everybody who they are. Two links are printed below, each with a "
+    "password: the owner's opens everything, so keep it; the reviewers' opens Compare alone, for "
+    "those who try questions. The frame asks as well. To do without a public link, untick "
     "share_link and run this cell again."
 )
 _POLL_SECONDS = 0.5
