@@ -14,7 +14,7 @@ import gradio as gr
 from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate, GenerationSettings
-from ui import markup, present, wording
+from ui import markup, present, review_section, wording
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
 
@@ -55,6 +55,7 @@ def build(shared: Shared) -> None:
             ]
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = _lay_out_settings()
+        review_section.build(shared, tab)
     tab.select(guarded(handlers.open), [shared.run_id, run], [run, status, send], **LIGHT)
     streaming = gr.on(
         [send.click, prompt.submit],

@@ -6,6 +6,7 @@
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
       evaluations/  evaluations, one folder each
+      reviews/      blind reviews, one folder each
       uploads/      files as users gave them, removed once prepared
       mirror/       how far copies elsewhere are, and what is on its way
       settings.json what holds for the whole workspace
@@ -51,6 +52,7 @@ class Workspace:
                 workspace.imports,
                 workspace.runs,
                 workspace.evaluations,
+                workspace.reviews,
                 workspace.uploads,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +85,11 @@ class Workspace:
     def evaluations(self) -> Path:
         """Evaluations."""
         return self.root / "evaluations"
+
+    @property
+    def reviews(self) -> Path:
+        """Blind reviews."""
+        return self.root / "reviews"
 
     @property
     def uploads(self) -> Path:

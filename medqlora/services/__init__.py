@@ -20,6 +20,8 @@ from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.queue import QueueThread
+from medqlora.services.rating import RatingService
+from medqlora.services.review import ReviewService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -35,6 +37,8 @@ class Services:
         training: Runs.
         evaluation: Evaluations.
         chat: Compare.
+        review: Blind reviews, as their owner makes and ends them.
+        rating: Blind reviews, as raters see them.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
@@ -47,6 +51,8 @@ class Services:
     training: TrainingService
     evaluation: EvaluationService
     chat: ChatService
+    review: ReviewService
+    rating: RatingService
     guidance: GuidanceService
     queue: QueueThread
     screening: ScreeningService
@@ -81,6 +87,8 @@ class Services:
             training=training,
             evaluation=evaluation,
             chat=chat,
+            review=ReviewService(workspace, evaluation, screening),
+            rating=RatingService(workspace),
             guidance=GuidanceService(),
             queue=QueueThread(training),
             screening=screening,
