@@ -15,7 +15,7 @@ import gradio as gr
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import EvaluationError
 from medqlora.services import Services
-from ui import markup, present, wording
+from ui import markup, present, report_button, wording
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, phi_warning, tab_name
 
@@ -58,6 +58,7 @@ def build(shared: Shared, timer: gr.Timer) -> None:
                         "Start", variant="primary", elem_id="evaluate-start", interactive=False
                     )
                     stop = gr.Button("Stop", elem_id="evaluate-stop", interactive=False)
+                report_button.build(shared, run)
             with gr.Column(scale=3, min_width=360):
                 with gr.Row(equal_height=False, elem_classes="mq-results"):
                     shown = gr.Dropdown(label="Results of", elem_id="evaluate-shown", scale=3)

@@ -195,6 +195,10 @@ SUMMARY_NOTE: Final = (
 WITHOUT_REFERENCE: Final = (
     "Your own questions have no reference answer, so there are no scores; read the answers below."
 )
+REPORT_NOTE: Final = (
+    "One page with everything on record of this run, to print, to hand in or to repeat it from; "
+    "also written beside the adapter as its model card."
+)
 COMPARE_EMPTY: Final = "The answer will appear here."
 COMPARE_READY: Final = (
     "Both answers come from the same model, once without and once with what it learnt."

@@ -21,6 +21,7 @@ from medqlora.services.guidance import GuidanceService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.queue import QueueThread
 from medqlora.services.rating import RatingService
+from medqlora.services.report import ReportService
 from medqlora.services.review import ReviewService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
@@ -39,6 +40,7 @@ class Services:
         chat: Compare.
         review: Blind reviews, as their owner makes and ends them.
         rating: Blind reviews, as raters see them.
+        report: Study reports.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
@@ -53,6 +55,7 @@ class Services:
     chat: ChatService
     review: ReviewService
     rating: RatingService
+    report: ReportService
     guidance: GuidanceService
     queue: QueueThread
     screening: ScreeningService
@@ -76,6 +79,7 @@ class Services:
         chat = ChatService(workspace, training)
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
+        review = ReviewService(workspace, evaluation, screening)
         training.make_room = evaluation.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
         kept.configure(mirror)
@@ -87,8 +91,9 @@ class Services:
             training=training,
             evaluation=evaluation,
             chat=chat,
-            review=ReviewService(workspace, evaluation, screening),
+            review=review,
             rating=RatingService(workspace),
+            report=ReportService(datasets, evaluation, review),
             guidance=GuidanceService(),
             queue=QueueThread(training),
             screening=screening,

@@ -224,3 +224,19 @@ def test_a_stopped_answer_gives_the_turn_to_the_next_question(viewer):
     viewer.see("compare-status", "tokens", within_ms=JOB_MS)
     viewer.see("compare-base", "What is gout?")
     assert viewer.troubles == []
+
+
+def test_the_study_report_is_one_press_and_opens_by_itself(viewer, trained, tmp_path: Path):
+    viewer.tab("evaluate")
+    expect(viewer.page.locator("#evaluate-start:not([disabled])")).to_be_visible()
+    with viewer.page.expect_download() as download:
+        viewer.page.click("#report-make")
+    page = tmp_path / "report.html"
+    download.value.save_as(page)
+    asked: list[str] = []
+    viewer.page.on("request", lambda request: asked.append(request.url))
+    viewer.page.goto(page.as_uri())
+    expect(viewer.page.locator("h2")).to_have_count(15)
+    expect(viewer.page.locator("svg[aria-label=Loss] polyline")).not_to_have_count(0)
+    assert asked == [page.as_uri()]
+    assert viewer.troubles == []

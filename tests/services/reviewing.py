@@ -8,6 +8,7 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.evaluation import EvaluationResult, ItemResult
 from medqlora.domain.events import RunStarted, RunSucceeded
 from medqlora.domain.jobs import JobSpec
+from medqlora.evaluation.metrics import score
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.items import append_items
@@ -32,6 +33,7 @@ def write_evaluation(
         config=QLoRAConfig(EMBEDDED_MODEL).to_dict(),
         models_dir=str(workspace.models),
         dataset={"run_id": RUN, "name": "asked", "num_queries": len(answers)},
+        options={"max_new_tokens": 64},
     )
     directory = RunDirectory.create(workspace.evaluations / evaluation_id, spec)
     items = [
@@ -59,5 +61,9 @@ def pairs(number: int) -> list[tuple[str, str]]:
 
 def _result(number: int, response: str) -> EvaluationResult:
     return EvaluationResult(
-        query=f"Question {number}?", response=response, num_tokens=3, seconds=1.0
+        query=f"Question {number}?",
+        response=response,
+        num_tokens=3,
+        seconds=1.0,
+        scores=score(response, f"Reference {number}"),
     )
