@@ -206,9 +206,14 @@ COMPARE_READY: Final = (
 COMPARE_STOPPED: Final = (
     "Stopped. The answers so far stay on the page; the next question continues."
 )
-EXAMPLES: Final = (
-    "What are the early signs of sepsis?",
-    "How does metformin lower blood glucose?",
-    "When is a headache an emergency?",
-    "Why does chronic kidney disease cause anaemia?",
+COMPARE_LEFT: Final = "Before training"
+COMPARE_RIGHT: Final = "After training"
+COMPARE_SAME: Final = "Both answers are the same."
+COMPARE_DIFFERENCE: Final = "Differences, word by word"
+NO_ANSWER: Final = "(This model gave no answer.)"
+LIBRARY_HELP: Final = (
+    "Written for this project; it goes into your question, where you can change it."
+)
+SYSTEM_PROMPT_HELP: Final = (
+    "What both models are told before the conversation, such as a role; usually nothing."
 )

@@ -15,6 +15,7 @@ from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
 from medqlora.services.chat import ChatService
 from medqlora.services.configuration import ConfigurationService
+from medqlora.services.conversations import ConversationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
@@ -38,6 +39,7 @@ class Services:
         training: Runs.
         evaluation: Evaluations.
         chat: Compare.
+        conversations: What was said in Compare, as files.
         review: Blind reviews, as their owner makes and ends them.
         rating: Blind reviews, as raters see them.
         report: Study reports.
@@ -53,6 +55,7 @@ class Services:
     training: TrainingService
     evaluation: EvaluationService
     chat: ChatService
+    conversations: ConversationService
     review: ReviewService
     rating: RatingService
     report: ReportService
@@ -91,6 +94,7 @@ class Services:
             training=training,
             evaluation=evaluation,
             chat=chat,
+            conversations=ConversationService(screening),
             review=review,
             rating=RatingService(workspace),
             report=ReportService(datasets, evaluation, review),
