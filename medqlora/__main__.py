@@ -22,7 +22,6 @@ from medqlora.domain.generation import GenerationSettings
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import MedQLoRAError
 from medqlora.models.outlook import CARDS
-from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.printing import error_of, print_result, say
 from medqlora.runs.items import read_items
 from medqlora.runs.origins import refuse_differences
@@ -33,6 +32,7 @@ from medqlora.services.jobs import nothing_to_resume, run_in_foreground
 from medqlora.train_options import (
     add_data_options,
     add_mapping_options,
+    common_options,
     mapping_of,
     read_settings,
     take_data_options,
@@ -91,7 +91,8 @@ def train(options: argparse.Namespace) -> Result:
     services = _open(options)
     values = read_settings(options.config)
     data = take_data_options(options, values)
-    seed = services.configuration.complete(values).seed
+    training_seed = services.configuration.complete(values).seed
+    seed = training_seed if data.split_seed is None else data.split_seed
     card = services.datasets.prepare(
         data.source,
         mapping=data.mapping,
@@ -163,6 +164,15 @@ def compare(options: argparse.Namespace) -> Result:
         "fine_tuned_tokens": update.tuned_tokens,
         "seconds": update.seconds,
     }, 0
+
+
+def report(options: argparse.Namespace) -> Result:
+    """Writes the study report of a run as one HTML page, and as its adapter's model card."""
+    services = _open(options)
+    directory = _run_directory(services, options.run_dir)
+    path = services.report.write(directory, options.to.resolve())
+    card = directory.adapter / "README.md"
+    return {"report": str(path), "model_card": str(card) if card.is_file() else ""}, 0
 
 
 def mirror(options: argparse.Namespace) -> Result:
@@ -254,23 +264,17 @@ class _Progress:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--json", action="store_true", help="print one JSON document on standard output"
-    )
-    common.add_argument(
-        "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
-    )
-    common.add_argument(
-        "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
-    )
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser = argparse.ArgumentParser(prog="python -m medqlora", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands, common = parser.add_subparsers(required=True, metavar="COMMAND"), common_options()
 
     def add(name: str, command: Command) -> argparse.ArgumentParser:
         one = commands.add_parser(name, parents=[common], help=command.__doc__)
         one.set_defaults(command=command)
+        return one
+
+    def add_for_run(name: str, command: Command) -> argparse.ArgumentParser:
+        one = add(name, command)
+        one.add_argument("run_dir", help="folder or id of the run")
         return one
 
     one = add("inspect", inspect)
@@ -294,28 +298,29 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument(
         "--queue", action="store_true", help="do not wait: the page starts it when its turn comes"
     )
-    one = add("resume", resume)
-    one.add_argument("run_dir", help="folder or id of the run")
+    one = add_for_run("resume", resume)
     one.add_argument(
         "--accept-differences",
         action="store_true",
         help="go on although versions, settings or data are not those of the checkpoint",
     )
-    one = add("evaluate", evaluate)
-    one.add_argument("run_dir", help="folder or id of the run")
+    one = add_for_run("evaluate", evaluate)
     one.add_argument(
         "--query", action="append", help="a query of your own; may be given several times"
     )
     one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
     add_benchmark_options(add("benchmark", benchmark))
-    one = add("compare", compare)
-    one.add_argument("run_dir", help="folder or id of the run")
+    one = add_for_run("compare", compare)
     one.add_argument("prompt")
     one.add_argument("--max-new-tokens", type=int, default=160, help="longest answer")
     one = add("import-adapter", import_adapter)
     one.add_argument("file", type=Path, help="zip file with PEFT's two files of an adapter")
     one.add_argument("--base-model", default="", help="the model it belongs to, if it names none")
+    one = add_for_run("report", report)
+    one.add_argument(
+        "--to", type=Path, default=Path(), help="folder of the page; by default this one"
+    )
     add("runs", runs)
     add("mirror", mirror)
     one = add("restore", restore)

@@ -256,6 +256,10 @@ EXAM_HOW: Final = (
     "examples). The bars are 95 % intervals; the dashed line is guessing. Knowing the answers of "
     "an exam does not make a model safe for patients."
 )
+REPORT_NOTE: Final = (
+    "One page with everything on record of this run, to print, to hand in or to repeat it from; "
+    "also written beside the adapter as its model card."
+)
 COMPARE_EMPTY: Final = "The answer will appear here."
 COMPARE_READY: Final = (
     "Both answers come from the same model, once without and once with what it learnt."
@@ -263,9 +267,14 @@ COMPARE_READY: Final = (
 COMPARE_STOPPED: Final = (
     "Stopped. The answers so far stay on the page; the next question continues."
 )
-EXAMPLES: Final = (
-    "What are the early signs of sepsis?",
-    "How does metformin lower blood glucose?",
-    "When is a headache an emergency?",
-    "Why does chronic kidney disease cause anaemia?",
+COMPARE_LEFT: Final = "Before training"
+COMPARE_RIGHT: Final = "After training"
+COMPARE_SAME: Final = "Both answers are the same."
+COMPARE_DIFFERENCE: Final = "Differences, word by word"
+NO_ANSWER: Final = "(This model gave no answer.)"
+LIBRARY_HELP: Final = (
+    "Written for this project; it goes into your question, where you can change it."
+)
+SYSTEM_PROMPT_HELP: Final = (
+    "What both models are told before the conversation, such as a role; usually nothing."
 )

@@ -8,6 +8,7 @@
       evaluations/  evaluations, one folder each
       benchmarks/   sets of multiple-choice questions, and files that become one
       exams/        runs of benchmarks, one folder each
+      reviews/      blind reviews, one folder each
       uploads/      files as users gave them, removed once prepared
       mirror/       how far copies elsewhere are, and what is on its way
       settings.json what holds for the whole workspace
@@ -55,6 +56,7 @@ class Workspace:
                 workspace.evaluations,
                 workspace.benchmarks,
                 workspace.exams,
+                workspace.reviews,
                 workspace.uploads,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -97,6 +99,11 @@ class Workspace:
     def exams(self) -> Path:
         """Runs of benchmarks."""
         return self.root / "exams"
+
+    @property
+    def reviews(self) -> Path:
+        """Blind reviews."""
+        return self.root / "reviews"
 
     @property
     def uploads(self) -> Path:

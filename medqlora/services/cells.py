@@ -173,7 +173,9 @@ def compare(
 
 
 def save(services: Services, run_id: str) -> Path:
-    """Packs the adapter of a run as a zip file in the workspace and returns the file.
+    """Packs the adapter of a run, its model card with it, as a zip file in the workspace.
+
+    Returns the file.
 
     Raises:
         PersistenceError: The run has no adapter.
@@ -184,6 +186,7 @@ def save(services: Services, run_id: str) -> Path:
         raise PersistenceError(
             "This run has no adapter yet.", hint="Let it train to its end, or resume it."
         )
+    services.report.write_card(services.training.directory(run_id))
     target = services.workspace.root / f"{run_id}-adapter"
     with translated_os_errors(target.parent):
         return Path(
