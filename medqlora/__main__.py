@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from medqlora import commands
 from medqlora.benchmark_command import add_benchmark_options
 from medqlora.commands import Result
 from medqlora.errors import MedQLoRAError
