@@ -15,7 +15,7 @@ import gradio as gr
 
 from medqlora.domain.benchmark import OWN
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import EvaluationError
+from medqlora.errors import EvaluationError, PersistenceError
 from medqlora.services import Services
 from medqlora.services.benchmarks import BenchmarkResult
 from ui import markup, present, present_evaluation, wording
@@ -179,12 +179,16 @@ class Handlers:
             nothing = [markup.empty(wording.EXAM_NONE), "", gr.DownloadButton(visible=False)]
             return [gr.skip(), *nothing, *self._buttons(None), 0]
         snapshot = self._benchmarks.snapshot(exam_id)
-        results = self._benchmarks.results(exam_id) if not snapshot.is_live else ()
+        damage, results = "", tuple[BenchmarkResult, ...]()
+        try:
+            results = () if snapshot.is_live else self._benchmarks.results(exam_id)
+        except PersistenceError as error:  # another exam can still be chosen
+            damage = markup.notice(f"{error.message} {error.hint}", "bad")
         options = present_evaluation.exam_options(self._benchmarks.exams())
         return [
             gr.Dropdown(choices=options, value=exam_id),
             self._progress(snapshot),
-            "".join(map(_result_html, results)) + markup.note(wording.EXAM_HOW) if results else "",
+            _results_html(results) if results else damage,
             self._download(exam_id, is_ready=bool(results)),
             *self._buttons(snapshot),
             snapshot.seq,
@@ -214,6 +218,10 @@ class Handlers:
             tone=present.TONES.get(snapshot.state, "plain"),
         )
         return bar + (messages_html(self._guidance, snapshot) if snapshot.messages else "")
+
+
+def _results_html(results: Sequence[BenchmarkResult]) -> str:
+    return "".join(map(_result_html, results)) + markup.note(wording.EXAM_HOW)
 
 
 def _result_html(result: BenchmarkResult) -> str:

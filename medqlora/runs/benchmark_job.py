@@ -22,7 +22,7 @@ from medqlora.evaluation.benchmark_sets import num_chars, obtain
 from medqlora.models.engine_choice import asking_engine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.atomic import write_json, write_text
-from medqlora.runs.items import append_items, read_answers
+from medqlora.runs.items import append_items, read_answers, told_when_damaged
 from medqlora.runs.job import Job
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.training.memory import MemoryMonitor
@@ -83,19 +83,29 @@ def drawn(items: Sequence[ChoiceItem], num_items: int, *, seed: int) -> list[Cho
 
 
 def read_questions(directory: RunDirectory) -> list[Question]:
-    """What is asked; nothing before it was drawn."""
+    """What is asked; nothing before it was drawn.
+
+    Raises:
+        PersistenceError: It is damaged.
+    """
     if not directory.sets.exists():
         return []
-    lines = directory.queries.read_text(encoding="utf-8").split("\n")
-    return [Question.from_json(json.loads(line)) for line in lines if line]
+    with told_when_damaged():
+        lines = directory.queries.read_text(encoding="utf-8").split("\n")
+        return [Question.from_json(json.loads(line)) for line in lines if line]
 
 
 def read_sets(directory: RunDirectory) -> list[BenchmarkCard]:
-    """The cards of the benchmarks that are asked; none before they were drawn."""
+    """The cards of the benchmarks that are asked; none before they were drawn.
+
+    Raises:
+        PersistenceError: They are damaged.
+    """
     if not directory.sets.exists():
         return []
-    text = directory.sets.read_text(encoding="utf-8")
-    return [BenchmarkCard.from_json(one) for one in json.loads(text)]
+    with told_when_damaged():
+        text = directory.sets.read_text(encoding="utf-8")
+        return [BenchmarkCard.from_json(one) for one in json.loads(text)]
 
 
 def _ask(

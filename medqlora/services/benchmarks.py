@@ -173,7 +173,11 @@ class BenchmarkService(JobService):
         return directory
 
     def results(self, exam_id: str) -> tuple[BenchmarkResult, ...]:
-        """The figures over the answers so far."""
+        """The figures over the answers so far.
+
+        Raises:
+            PersistenceError: Its record is damaged.
+        """
         directory = self.directory(exam_id)
         return results_of(read_answers(directory.items), read_sets(directory))
 
