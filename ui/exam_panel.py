@@ -239,7 +239,7 @@ def _result_html(result: BenchmarkResult) -> str:
             caption=f"Right answers in {result.label} before and after training",
         ),
         markup.note(present_evaluation.figures_sentence(result)),
-        *map(markup.note, result.remarks),
+        *(markup.notice(remark, "warn") for remark in result.remarks),
         markup.details(
             "More figures",
             markup.table(

@@ -10,10 +10,12 @@ import json
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from medqlora.config.qlora import QLoRAConfig
+from medqlora.data.entries import iter_entries
+from medqlora.data.preparing.overlap import OverlapIndex
 from medqlora.domain.benchmark import BenchmarkCard, ChoiceAnswer, ChoiceItem, Question
 from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded, RunWarned
 from medqlora.errors import OutOfMemoryError
@@ -64,11 +66,13 @@ def _draw(job: Job) -> None:
     questions: list[Question] = []
     for name in options["benchmarks"]:
         card, items = obtain(Path(options["benchmarks_dir"]), name, on_phase=job.report_phase)
-        sets.append(card)
+        chosen = drawn(items, options["num_items"], seed=options["seed"])
         questions += [
-            Question(benchmark=card.name, template=card.template, item=item)
-            for item in drawn(items, options["num_items"], seed=options["seed"])
+            Question(benchmark=card.name, template=card.template, item=item) for item in chosen
         ]
+        job.report_phase("Looking for the questions in the training data")
+        trained_on = RunDirectory(Path(job.spec.adapter_dir).parent).train_entries
+        sets.append(replace(card, remarks=(*card.remarks, *seen_in_training(trained_on, chosen))))
     lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in questions)
     write_text(job.directory.queries, "".join(lines))
     write_json(job.directory.sets, [one.to_json() for one in sets])  # last: now it is drawn
@@ -80,6 +84,28 @@ def drawn(items: Sequence[ChoiceItem], num_items: int, *, seed: int) -> list[Cho
         return list(items)
     chosen = random.Random(seed).sample(range(len(items)), num_items)
     return [items[position] for position in sorted(chosen)]
+
+
+def seen_in_training(train_entries: Path, items: Sequence[ChoiceItem]) -> tuple[str, ...]:
+    """What is to be said where the model was trained on questions of the exam; mostly nothing.
+
+    Args:
+        train_entries: The entries that the adapter was trained on.
+        items: What is asked.
+    """
+    if not train_entries.is_file():
+        return ("Whether the model was trained on these questions cannot be told any more.",)
+    index = OverlapIndex("exam", (item.question for item in items))
+    for entry in iter_entries(train_entries):
+        index.look_up(str(entry.metadata.get("stem") or entry.question))
+    num_seen = index.overlap().num_items_met
+    if not num_seen:
+        return ()
+    return (
+        f"{num_seen:,} of these {len(items):,} questions stand in the training data, word for word "
+        "or nearly: the model may know them by heart, so a gain here does not show that it learned "
+        "to answer others.",
+    )
 
 
 def read_questions(directory: RunDirectory) -> list[Question]:
