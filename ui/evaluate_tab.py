@@ -16,7 +16,7 @@ from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import EvaluationError
 from medqlora.services import Services
 from medqlora.services.evaluation import EvaluationSummary
-from ui import exam_panel, markup, present, present_evaluation, wording
+from ui import exam_panel, markup, present, present_evaluation, report_button, wording
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, phi_warning, tab_name
 
@@ -72,6 +72,7 @@ def build(shared: Shared, timer: gr.Timer) -> None:
                                 interactive=False,
                             )
                             stop = gr.Button("Stop", elem_id="evaluate-stop", interactive=False)
+                        report_button.build(shared, run)
                     with gr.Column(scale=3, min_width=360):
                         with gr.Row(equal_height=False, elem_classes="mq-results"):
                             shown = gr.Dropdown(

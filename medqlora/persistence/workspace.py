@@ -8,6 +8,7 @@
       evaluations/  evaluations, one folder each
       benchmarks/   sets of multiple-choice questions, and files that become one
       exams/        runs of benchmarks, one folder each
+      reviews/      blind reviews, one folder each
       uploads/      files as users gave them, removed once prepared
       mirror/       how far copies elsewhere are, and what is on its way
       settings.json what holds for the whole workspace
@@ -55,6 +56,7 @@ class Workspace:
                 workspace.evaluations,
                 workspace.benchmarks,
                 workspace.exams,
+                workspace.reviews,
                 workspace.uploads,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +101,11 @@ class Workspace:
         return self.root / "exams"
 
     @property
+    def reviews(self) -> Path:
+        """Blind reviews."""
+        return self.root / "reviews"
+
+    @property
     def uploads(self) -> Path:
         """Files as users gave them."""
         return self.root / "uploads"
@@ -141,7 +148,7 @@ def child(folder: Path, name: str) -> Path:
 
 def is_id(name: str) -> bool:
     """Whether `name`, which may come from anybody, is an id as we make them."""
-    return _ID.fullmatch(name) is not None
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 
 def slug(text: str, fallback: str) -> str:

@@ -27,8 +27,8 @@ from medqlora.persistence.atomic import write_json, write_text
 from medqlora.runs.items import append_items, read_answers, told_when_damaged
 from medqlora.runs.job import Job
 from medqlora.runs.run_directory import RunDirectory
+from medqlora.training.failures import is_out_of_memory
 from medqlora.training.memory import MemoryMonitor
-from medqlora.training.trainer import is_out_of_memory
 
 BATCH_SIZE = 8
 """Questions at once; halved where they do not fit."""

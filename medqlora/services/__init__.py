@@ -16,11 +16,16 @@ from medqlora.persistence.workspace import Workspace
 from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.chat import ChatService
 from medqlora.services.configuration import ConfigurationService
+from medqlora.services.conversations import ConversationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.queue import QueueThread
+from medqlora.services.rating import RatingService
+from medqlora.services.report import ReportService
+from medqlora.services.review import ReviewService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -37,10 +42,15 @@ class Services:
         evaluation: Evaluations.
         benchmarks: Multiple-choice benchmarks.
         chat: Compare.
+        conversations: What was said in Compare, as files.
+        review: Blind reviews, as their owner makes and ends them.
+        rating: Blind reviews, as raters see them.
+        report: Study reports.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
         mirror: Copies of the runs elsewhere.
+        library: Adapters that were made elsewhere.
     """
 
     workspace: Workspace
@@ -50,10 +60,15 @@ class Services:
     evaluation: EvaluationService
     benchmarks: BenchmarkService
     chat: ChatService
+    conversations: ConversationService
+    review: ReviewService
+    rating: RatingService
+    report: ReportService
     guidance: GuidanceService
     queue: QueueThread
     screening: ScreeningService
     mirror: MirrorService
+    library: LibraryService
 
     @classmethod
     def open(cls, root: Path, *, mirror: str | None = None) -> Services:
@@ -74,6 +89,7 @@ class Services:
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
         benchmarks = BenchmarkService(workspace, training, screening)
+        review = ReviewService(workspace, evaluation, screening)
         for jobs in (training, evaluation, benchmarks):
             jobs.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
@@ -87,10 +103,15 @@ class Services:
             evaluation=evaluation,
             benchmarks=benchmarks,
             chat=chat,
+            conversations=ConversationService(screening),
+            review=review,
+            rating=RatingService(workspace),
+            report=ReportService(datasets, evaluation, review),
             guidance=GuidanceService(),
             queue=QueueThread(training),
             screening=screening,
             mirror=kept,
+            library=LibraryService(workspace),
         )
 
     def attach(self) -> None:

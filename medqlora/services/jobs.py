@@ -9,6 +9,7 @@ import logging
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -174,6 +175,22 @@ class JobService:
         self._watched.pop(run_id, None)
         self._settled.pop(run_id, None)
         shutil.rmtree(directory.path)
+
+    def end_all(self, seconds: float) -> None:
+        """Asks every job that is at work to stop, and waits until all have, or for `seconds`."""
+        deadline = time.monotonic() + seconds
+        for run_id, one in list(self._watched.items()):
+            if one.is_watching:
+                self.stop(run_id)
+        while self.is_watching and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def forget_all(self) -> None:
+        """Drops what is remembered of jobs whose directories are gone."""
+        with self._lock:
+            self._watched.clear()
+            self._settled.clear()
+            self.unreadable = ()
 
     def _begin(self, run_id: str, create: Callable[[], RunDirectory]) -> str:
         """Takes the machine, makes the directory, starts the worker.
