@@ -12,15 +12,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from medqlora.benchmark_command import add_benchmark_options, begin_benchmark
 from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
-from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
-from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import MedQLoRAError
+from medqlora.foreground import Progress, Result, run_job
 from medqlora.models.outlook import CARDS
 from medqlora.printing import error_of, print_result, say
 from medqlora.runs.items import read_items
@@ -28,7 +26,7 @@ from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
-from medqlora.services.jobs import nothing_to_resume, run_in_foreground
+from medqlora.services.jobs import nothing_to_resume
 from medqlora.train_options import (
     add_data_options,
     add_mapping_options,
@@ -38,10 +36,6 @@ from medqlora.train_options import (
     take_data_options,
 )
 
-MIRROR_SECONDS = 60.0
-"""How long a command that is done waits until its run is safe; the copying goes on after it."""
-
-Result = tuple[dict[str, Any], int]
 Command = Callable[[argparse.Namespace], Result]
 
 
@@ -97,14 +91,14 @@ def train(options: argparse.Namespace) -> Result:
         data.source,
         mapping=data.mapping,
         choices=replace(data.choices, seed=seed),
-        on_snapshot=_Progress().say,
+        on_snapshot=Progress().say,
     )
     config = services.configuration.complete(values, num_train=card.num_train)
     if options.queue:
         return _queued(services, services.training.enqueue(config, card.dataset_id))
     path = options.run_dir or services.workspace.runs / new_run_id(card.name)
     directory = services.training.create(config, card.dataset_id, path=path.resolve())
-    return _run(services, directory)
+    return run_job(services, directory)
 
 
 def resume(options: argparse.Namespace) -> Result:
@@ -115,7 +109,7 @@ def resume(options: argparse.Namespace) -> Result:
         raise nothing_to_resume()
     if not options.accept_differences:
         refuse_differences(directory)
-    return _run(services, directory)
+    return run_job(services, directory)
 
 
 def evaluate(options: argparse.Namespace) -> Result:
@@ -127,7 +121,7 @@ def evaluate(options: argparse.Namespace) -> Result:
     directory = services.evaluation.create(
         run, entries, path=path, max_new_tokens=options.max_new_tokens
     )
-    document, exit_code = _run(services, directory)
+    document, exit_code = run_job(services, directory)
     return {**document, "items": [asdict(item) for item in read_items(directory.items)]}, exit_code
 
 
@@ -138,7 +132,7 @@ def benchmark(options: argparse.Namespace) -> Result:
     begun = begin_benchmark(services, options, run)
     if isinstance(begun, dict):
         return begun, 0
-    document, exit_code = _run(services, begun)
+    document, exit_code = run_job(services, begun)
     results = services.benchmarks.results(begun.run_id)
     return {**document, "benchmarks": [one.to_json() for one in results]}, exit_code
 
@@ -212,31 +206,6 @@ def _queued(services: Services, run_id: str) -> Result:
     }, 0
 
 
-def _run(services: Services, directory: RunDirectory) -> Result:
-    is_mirrored = directory.path.parent == services.workspace.runs
-    if is_mirrored:
-        services.mirror.ensure()
-    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_Progress().say)
-    outcome = snapshot.outcome
-    assert outcome is not None, "a run in the foreground has ended"
-    document: dict[str, Any] = {
-        "run_id": snapshot.run_id,
-        "run_dir": str(directory.path),
-        "state": snapshot.state,
-        "step": snapshot.last_step.step if snapshot.last_step else 0,
-        "peak_memory_gib": snapshot.peak_memory_gib,
-        "metrics": {},
-    }
-    if isinstance(outcome, RunFailed):
-        failure = {"code": outcome.code, "message": outcome.message, "hint": outcome.hint}
-        return {**document, "error": failure}, 1
-    document |= {k: v for k, v in asdict(outcome).items() if k in ("metrics", "checkpoint_step")}
-    if is_mirrored and (kept := services.mirror.wait_until_safe(directory.run_id, MIRROR_SECONDS)):
-        say(kept.message)
-        document["mirror"] = asdict(kept)
-    return document, 0
-
-
 def _run_directory(services: Services, given: str) -> RunDirectory:
     """A run by its folder, or by its id in the workspace."""
     directory = RunDirectory(Path(given).resolve())
@@ -246,37 +215,31 @@ def _run_directory(services: Services, given: str) -> RunDirectory:
     return directory
 
 
-class _Progress:
-    """Says how a job stands, each line once."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def say(self, snapshot: RunSnapshot) -> None:
-        line, step = snapshot.phase, snapshot.last_step
-        if step:
-            line += f": step {step.step} of {step.total_steps}, loss {step.loss:.3f}"
-        elif snapshot.items_total:
-            line += f": {snapshot.items_done} of {snapshot.items_total}"
-        if line != self._said:
-            say(line)
-            self._said = line
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m medqlora", description=__doc__)
     commands, common = parser.add_subparsers(required=True, metavar="COMMAND"), common_options()
 
-    def add(name: str, command: Command) -> argparse.ArgumentParser:
+    def add(name: str, command: Command, *, of_a_run: bool = False) -> argparse.ArgumentParser:
         one = commands.add_parser(name, parents=[common], help=command.__doc__)
         one.set_defaults(command=command)
+        if of_a_run:
+            one.add_argument("run_dir", help="folder or id of the run")
         return one
 
-    def add_for_run(name: str, command: Command) -> argparse.ArgumentParser:
-        one = add(name, command)
-        one.add_argument("run_dir", help="folder or id of the run")
-        return one
+    _add_training(add)
+    _add_asking(add)
+    one = add("import-adapter", import_adapter)
+    one.add_argument("file", type=Path, help="zip file with PEFT's two files of an adapter")
+    one.add_argument("--base-model", default="", help="the model it belongs to, if it names none")
+    add("runs", runs)
+    add("mirror", mirror)
+    one = add("restore", restore)
+    one.add_argument("run_id", nargs="?", help="id of the run")
+    return parser
 
+
+def _add_training(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """From a file to a trained model."""
     one = add("inspect", inspect)
     one.add_argument("file", help="a file, or hub:owner/name[:config[:split]]")
     add_mapping_options(one)
@@ -298,34 +261,30 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument(
         "--queue", action="store_true", help="do not wait: the page starts it when its turn comes"
     )
-    one = add_for_run("resume", resume)
+    one = add("resume", resume, of_a_run=True)
     one.add_argument(
         "--accept-differences",
         action="store_true",
         help="go on although versions, settings or data are not those of the checkpoint",
     )
-    one = add_for_run("evaluate", evaluate)
+
+
+def _add_asking(add: Callable[..., argparse.ArgumentParser]) -> None:
+    """What a trained model says, and what is to be said of it."""
+    one = add("evaluate", evaluate, of_a_run=True)
     one.add_argument(
         "--query", action="append", help="a query of your own; may be given several times"
     )
     one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
     add_benchmark_options(add("benchmark", benchmark))
-    one = add_for_run("compare", compare)
+    one = add("compare", compare, of_a_run=True)
     one.add_argument("prompt")
     one.add_argument("--max-new-tokens", type=int, default=160, help="longest answer")
-    one = add("import-adapter", import_adapter)
-    one.add_argument("file", type=Path, help="zip file with PEFT's two files of an adapter")
-    one.add_argument("--base-model", default="", help="the model it belongs to, if it names none")
-    one = add_for_run("report", report)
+    one = add("report", report, of_a_run=True)
     one.add_argument(
         "--to", type=Path, default=Path(), help="folder of the page; by default this one"
     )
-    add("runs", runs)
-    add("mirror", mirror)
-    one = add("restore", restore)
-    one.add_argument("run_id", nargs="?", help="id of the run")
-    return parser
 
 
 if __name__ == "__main__":

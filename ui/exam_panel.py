@@ -22,8 +22,7 @@ from ui import markup, present, present_evaluation, wording
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html
 
-ALL = 0
-COUNTS = [("50", 50), ("100", 100), ("200", 200), ("500", 500), ("All", ALL)]
+COUNTS = {"50": 50, "100": 100, "200": 200, "500": 500, "All": 0}
 
 
 def build(shared: Shared, timer: gr.Timer, tab: gr.Tab) -> None:
@@ -43,7 +42,10 @@ def build(shared: Shared, timer: gr.Timer, tab: gr.Tab) -> None:
             names = gr.CheckboxGroup(label="Exams", elem_id="exam-names")
             gr.HTML(markup.note(wording.EXAM_NOT_HERE))
             count = gr.Radio(
-                COUNTS, value=100, label="Questions of each, drawn at random", elem_id="exam-count"
+                list(COUNTS),
+                value="100",
+                label="Questions of each, drawn at random",
+                elem_id="exam-count",
             )
             plan = gr.HTML(elem_id="exam-plan")
             with gr.Row():
@@ -114,24 +116,26 @@ class Handlers:
         run = gr.Dropdown(choices=present.run_options(trained), value=chosen)
         return [run, self._names(names), *live]
 
-    def plan(self, run_id: str | None, names: list[str], count: int) -> str:
+    def plan(self, run_id: str | None, names: list[str], count: str) -> str:
         """What the chosen exams would show and cost."""
         if not run_id or not names:
             return ""
-        plans = self._benchmarks.plan(self._training.directory(run_id), names, num_items=int(count))
+        plans = self._benchmarks.plan(
+            self._training.directory(run_id), names, num_items=_count(count)
+        )
         rows = present_evaluation.plan_rows(plans)
         table = markup.table(
             present_evaluation.PLAN_HEADERS, rows, caption="Before you start", whole=True
         )
         return table + markup.note(wording.EXAM_PLAN_NOTE)
 
-    def start(self, run_id: str | None, names: list[str], count: int) -> list[Any]:
+    def start(self, run_id: str | None, names: list[str], count: str) -> list[Any]:
         """Starts the exams."""
         if not run_id:
             raise EvaluationError(
                 "There is no trained model yet.", hint="Start a run in Train and let it end."
             )
-        return self._live(self._benchmarks.start(run_id, names, num_items=int(count)))
+        return self._live(self._benchmarks.start(run_id, names or [], num_items=_count(count)))
 
     def stop(self, exam_id: str) -> list[Any]:
         """Asks the exam to stop; the answers so far are kept."""
@@ -218,6 +222,14 @@ class Handlers:
             tone=present.TONES.get(snapshot.state, "plain"),
         )
         return bar + (messages_html(self._guidance, snapshot) if snapshot.messages else "")
+
+
+def _count(chosen: str) -> int:
+    if chosen not in COUNTS:
+        raise EvaluationError(
+            "The number of questions was not chosen.", hint="Choose one of those offered."
+        )
+    return COUNTS[chosen]
 
 
 def _results_html(results: Sequence[BenchmarkResult]) -> str:
