@@ -14,8 +14,8 @@ from pathlib import Path
 
 from medqlora import commands
 from medqlora.benchmark_command import add_benchmark_options
-from medqlora.commands import Result
 from medqlora.errors import MedQLoRAError
+from medqlora.foreground import Result
 from medqlora.models.outlook import CARDS
 from medqlora.printing import error_of, print_result
 from medqlora.train_options import add_data_options, add_mapping_options, common_options

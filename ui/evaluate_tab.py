@@ -203,9 +203,13 @@ class Handlers:
             caption=f"{figures.num_scored} answers",
             whole=True,
         )
+        leading = figures.leading
+        headline = wording.LEADING.format(verdict=leading.verdict) if leading else ""
+        tone = present_evaluation.CLAIMS[leading.claim] if leading else "plain"
         meanings = [(one.label, one.help) for one in figures.metrics]
         return (
-            table
+            markup.notice(headline, tone)
+            + table
             + markup.note(wording.SUMMARY_NOTE)
             + markup.details(wording.SCORES_EXPLAINED, markup.record(meanings, caption="Scores"))
             + self._by_label(figures)

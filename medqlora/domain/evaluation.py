@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Claim = Literal["better", "worse", "none"]
+"""What may be said of the fine-tuned model beside its base."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
