@@ -18,11 +18,10 @@ from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
-from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import MedQLoRAError, PersistenceError
 from medqlora.models.outlook import CARDS
 from medqlora.persistence.workspace import DEFAULT_ROOT
-from medqlora.printing import error_of, print_result, say
+from medqlora.printing import Progress, error_of, print_result, say
 from medqlora.runs.items import read_items
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
@@ -95,7 +94,7 @@ def train(options: argparse.Namespace) -> Result:
         data.source,
         mapping=data.mapping,
         choices=replace(data.choices, seed=seed),
-        on_snapshot=_Progress().say,
+        on_snapshot=Progress().say,
     )
     config = services.configuration.complete(values, num_train=card.num_train)
     if options.queue:
@@ -196,7 +195,7 @@ def _run(services: Services, directory: RunDirectory) -> Result:
     is_mirrored = directory.path.parent == services.workspace.runs
     if is_mirrored:
         services.mirror.ensure()
-    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_Progress().say)
+    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=Progress().say)
     outcome = snapshot.outcome
     assert outcome is not None, "a run in the foreground has ended"
     document: dict[str, Any] = {
@@ -226,24 +225,8 @@ def _run_directory(services: Services, given: str) -> RunDirectory:
     return directory
 
 
-class _Progress:
-    """Says how a job stands, each line once."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def say(self, snapshot: RunSnapshot) -> None:
-        line, step = snapshot.phase, snapshot.last_step
-        if step:
-            line += f": step {step.step} of {step.total_steps}, loss {step.loss:.3f}"
-        elif snapshot.items_total:
-            line += f": {snapshot.items_done} of {snapshot.items_total}"
-        if line != self._said:
-            say(line)
-            self._said = line
-
-
-def _parser() -> argparse.ArgumentParser:
+def _common() -> argparse.ArgumentParser:
+    """The options of every command."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
         "--json", action="store_true", help="print one JSON document on standard output"
@@ -255,6 +238,11 @@ def _parser() -> argparse.ArgumentParser:
         "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
     )
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common()
     parser = argparse.ArgumentParser(prog="python -m medqlora", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
