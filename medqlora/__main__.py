@@ -20,7 +20,6 @@ from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import MedQLoRAError, PersistenceError
 from medqlora.models.outlook import CARDS
-from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.printing import Progress, error_of, print_result, say
 from medqlora.runs.items import read_items
 from medqlora.runs.origins import refuse_differences
@@ -31,6 +30,7 @@ from medqlora.services.jobs import run_in_foreground
 from medqlora.train_options import (
     add_data_options,
     add_mapping_options,
+    common_options,
     mapping_of,
     read_settings,
     take_data_options,
@@ -225,24 +225,8 @@ def _run_directory(services: Services, given: str) -> RunDirectory:
     return directory
 
 
-def _common() -> argparse.ArgumentParser:
-    """The options of every command."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--json", action="store_true", help="print one JSON document on standard output"
-    )
-    common.add_argument(
-        "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
-    )
-    common.add_argument(
-        "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
-    )
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return common
-
-
 def _parser() -> argparse.ArgumentParser:
-    common = _common()
+    common = common_options()
     parser = argparse.ArgumentParser(prog="python -m medqlora", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
