@@ -224,8 +224,41 @@ SUMMARY_NOTE: Final = (
     "Scores run from 0 to 1 and measure how much of the reference answer's wording comes back. "
     "They do not measure whether an answer is medically right."
 )
+SCORES_EXPLAINED: Final = "What the scores mean"
+BY_LABEL: Final = "By specialty or label"
+MOST_GAINED: Final = "The answers that gained most"
+MOST_LOST: Final = "The answers that lost most"
 WITHOUT_REFERENCE: Final = (
     "Your own questions have no reference answer, so there are no scores; read the answers below."
+)
+WRITTEN_ANSWERS: Final = "Written answers"
+EXAM: Final = "Exam questions"
+EXAM_LEAD: Final = (
+    "Published medical exams, or one of your own: both models choose among the options, and the "
+    "table says whether training made a difference that can be claimed."
+)
+EXAM_NONE: Final = "No results yet. Choose a trained model and an exam, and press Start."
+EXAM_NOT_HERE: Final = (
+    "Exams marked 'from the hub' are fetched when they are first asked. Without a network, add "
+    "their file below."
+)
+EXAM_PLAN_NOTE: Final = (
+    "A smaller difference than that can be there and not show. It holds for four in five tries "
+    "when the models disagree on a quarter of the questions."
+)
+EXAM_FILE_HELP: Final = (
+    "A question, its options and the right one in each row: Excel, CSV, JSON, JSONL or Parquet. "
+    "It stays on this machine."
+)
+EXAM_OWN: Final = "Questions of my own"
+EXAM_HOW: Final = (
+    "Each model's answer is the option that it finds most likely (lm-evaluation-harness, without "
+    "examples). The bars are 95 % intervals; the dashed line is guessing. Knowing the answers of "
+    "an exam does not make a model safe for patients."
+)
+REPORT_NOTE: Final = (
+    "One page with everything on record of this run, to print, to hand in or to repeat it from; "
+    "also written beside the adapter as its model card."
 )
 COMPARE_EMPTY: Final = "The answer will appear here."
 COMPARE_READY: Final = (
@@ -234,9 +267,14 @@ COMPARE_READY: Final = (
 COMPARE_STOPPED: Final = (
     "Stopped. The answers so far stay on the page; the next question continues."
 )
-EXAMPLES: Final = (
-    "What are the early signs of sepsis?",
-    "How does metformin lower blood glucose?",
-    "When is a headache an emergency?",
-    "Why does chronic kidney disease cause anaemia?",
+COMPARE_LEFT: Final = "Before training"
+COMPARE_RIGHT: Final = "After training"
+COMPARE_SAME: Final = "Both answers are the same."
+COMPARE_DIFFERENCE: Final = "Differences, word by word"
+NO_ANSWER: Final = "(This model gave no answer.)"
+LIBRARY_HELP: Final = (
+    "Written for this project; it goes into your question, where you can change it."
+)
+SYSTEM_PROMPT_HELP: Final = (
+    "What both models are told before the conversation, such as a role; usually nothing."
 )

@@ -6,6 +6,9 @@
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
       evaluations/  evaluations, one folder each
+      benchmarks/   sets of multiple-choice questions, and files that become one
+      exams/        runs of benchmarks, one folder each
+      reviews/      blind reviews, one folder each
       uploads/      files as users gave them, removed once prepared
       mirror/       how far copies elsewhere are, and what is on its way
       settings.json what holds for the whole workspace
@@ -51,6 +54,9 @@ class Workspace:
                 workspace.imports,
                 workspace.runs,
                 workspace.evaluations,
+                workspace.benchmarks,
+                workspace.exams,
+                workspace.reviews,
                 workspace.uploads,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +89,21 @@ class Workspace:
     def evaluations(self) -> Path:
         """Evaluations."""
         return self.root / "evaluations"
+
+    @property
+    def benchmarks(self) -> Path:
+        """Sets of multiple-choice questions, and files that become one."""
+        return self.root / "benchmarks"
+
+    @property
+    def exams(self) -> Path:
+        """Runs of benchmarks."""
+        return self.root / "exams"
+
+    @property
+    def reviews(self) -> Path:
+        """Blind reviews."""
+        return self.root / "reviews"
 
     @property
     def uploads(self) -> Path:

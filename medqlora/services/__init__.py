@@ -13,14 +13,19 @@ from pathlib import Path
 from medqlora.errors import SessionError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
+from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.chat import ChatService
 from medqlora.services.configuration import ConfigurationService
+from medqlora.services.conversations import ConversationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.queue import QueueThread
+from medqlora.services.rating import RatingService
+from medqlora.services.report import ReportService
+from medqlora.services.review import ReviewService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -35,7 +40,12 @@ class Services:
         configuration: Which settings suit.
         training: Runs.
         evaluation: Evaluations.
+        benchmarks: Multiple-choice benchmarks.
         chat: Compare.
+        conversations: What was said in Compare, as files.
+        review: Blind reviews, as their owner makes and ends them.
+        rating: Blind reviews, as raters see them.
+        report: Study reports.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
@@ -48,7 +58,12 @@ class Services:
     configuration: ConfigurationService
     training: TrainingService
     evaluation: EvaluationService
+    benchmarks: BenchmarkService
     chat: ChatService
+    conversations: ConversationService
+    review: ReviewService
+    rating: RatingService
+    report: ReportService
     guidance: GuidanceService
     queue: QueueThread
     screening: ScreeningService
@@ -73,7 +88,10 @@ class Services:
         chat = ChatService(workspace, training)
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
-        training.make_room = evaluation.make_room = chat.close_if_idle
+        benchmarks = BenchmarkService(workspace, training, screening)
+        review = ReviewService(workspace, evaluation, screening)
+        for jobs in (training, evaluation, benchmarks):
+            jobs.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
         kept.configure(mirror)
         training.on_launch = kept.ensure
@@ -83,7 +101,12 @@ class Services:
             configuration=ConfigurationService(workspace),
             training=training,
             evaluation=evaluation,
+            benchmarks=benchmarks,
             chat=chat,
+            conversations=ConversationService(screening),
+            review=review,
+            rating=RatingService(workspace),
+            report=ReportService(datasets, evaluation, review),
             guidance=GuidanceService(),
             queue=QueueThread(training),
             screening=screening,
@@ -99,6 +122,7 @@ class Services:
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.benchmarks.attach()
         self.queue.start()
         self.mirror.watch()
 

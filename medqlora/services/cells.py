@@ -144,7 +144,7 @@ def evaluate(services: Services, run_id: str, *, limit: int = 24, max_new_tokens
     evaluation_id = services.evaluation.start(run_id, limit=limit, max_new_tokens=max_new_tokens)
     _follow(services.evaluation, evaluation_id)
     summary = services.evaluation.summary(evaluation_id)
-    print(f"{summary.num_scored} answers scored against their references, from 0 to 1:")
+    print(f"{summary.num_scored} answers scored against their references; scores run from 0 to 1:")
     for one in summary.metrics:
         means = f"before {one.mean_base:.3f}, after {one.mean_finetuned:.3f}"
         print(f"{one.label}: {means}. {one.verdict}")
@@ -173,7 +173,9 @@ def compare(
 
 
 def save(services: Services, run_id: str) -> Path:
-    """Packs the adapter of a run as a zip file in the workspace and returns the file.
+    """Packs the adapter of a run, its model card with it, as a zip file in the workspace.
+
+    Returns the file.
 
     Raises:
         PersistenceError: The run has no adapter.
@@ -184,6 +186,7 @@ def save(services: Services, run_id: str) -> Path:
         raise PersistenceError(
             "This run has no adapter yet.", hint="Let it train to its end, or resume it."
         )
+    services.report.write_card(services.training.directory(run_id))
     target = services.workspace.root / f"{run_id}-adapter"
     with translated_os_errors(target.parent):
         return Path(

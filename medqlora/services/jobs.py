@@ -156,10 +156,7 @@ class JobService:
         directory = self.directory(run_id)
         with self._lock:
             if not self.snapshot(run_id).can_resume:
-                raise PersistenceError(
-                    "This run is done or still running, so there is nothing to resume.",
-                    hint="Choose a run that was stopped or interrupted.",
-                )
+                raise nothing_to_resume()
             self._launch(directory, self._take_machine(run_id))
 
     def delete(self, run_id: str) -> None:
@@ -230,6 +227,14 @@ class JobService:
             patience_seconds=self.patience_seconds,
             machine_lock=self._workspace.machine_lock if self.needs_machine else None,
         )
+
+
+def nothing_to_resume() -> PersistenceError:
+    """The error for a job that is done or still running."""
+    return PersistenceError(
+        "This run is done or still running, so there is nothing to resume.",
+        hint="Choose a run that was stopped or interrupted.",
+    )
 
 
 def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:

@@ -31,6 +31,11 @@ def for_reviewers(handler: _Handler) -> _Handler:
     return handler
 
 
+def is_for_reviewers(handler: Callable[..., Any]) -> bool:
+    """Whether a handler was marked."""
+    return bool(getattr(handler, _MARK, False))
+
+
 def allowed_calls(page: gr.Blocks) -> dict[Role, frozenset[int]]:
     """The numbers of the handlers that each role may call, from the page's own table.
 
@@ -40,6 +45,6 @@ def allowed_calls(page: gr.Blocks) -> dict[Role, frozenset[int]]:
     return {
         Role.OWNER: frozenset(with_code),
         Role.REVIEWER: frozenset(
-            number for number, handler in with_code.items() if getattr(handler, _MARK, False)
+            number for number, handler in with_code.items() if is_for_reviewers(handler)
         ),
     }
