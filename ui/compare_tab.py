@@ -17,11 +17,23 @@ from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
 from medqlora.services.chat import BASE, TUNED, clinical_prompts
 from medqlora.services.conversations import FileKind
-from ui import compare_settings, downloads, markup, present, review_section, wording
+from ui import (
+    adapter_import,
+    compare_settings,
+    downloads,
+    markup,
+    present,
+    review_section,
+    wording,
+)
 from ui.compare_settings import Drawing
 from ui.compare_view import Turns, displayed, exchanges, shown
+from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
+
+ASKING_AT_ONCE = 8
+"""Each question holds a thread of the server while it waits for its turn."""
 
 
 def build(shared: Shared) -> None:
@@ -59,6 +71,7 @@ def build(shared: Shared) -> None:
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = compare_settings.lay_out()
         _lay_out_saving(handlers, [run, left, right, turns, *settings])
+        adapter_import.build(shared.services, run)
         review_section.build(shared, tab)
     tab.select(
         guarded(handlers.open),
@@ -72,7 +85,7 @@ def build(shared: Shared) -> None:
         [run, left, right, prompt, told, turns, *settings],
         [prompt, base, tuned, turns, status, difference, told],
         trigger_mode="once",
-        **LIGHT,
+        **(LIGHT | {"concurrency_limit": ASKING_AT_ONCE}),
     )
     stop.click(handlers.stopped, None, status, cancels=[streaming], **LIGHT)
     cleared = [prompt, base, tuned, turns, status, difference]
@@ -102,7 +115,7 @@ def _lay_out_saving(handlers: Handlers, inputs: list[Any]) -> None:
             downloads.one_press(
                 f"Save as {kind.upper()}",
                 f"compare-save-{kind}",
-                partial(handlers.save, kind),
+                for_reviewers(partial(handlers.save, kind)),
                 inputs,
                 size="sm",
             )
@@ -124,12 +137,16 @@ def _lay_out_library(prompt: gr.Textbox) -> None:
             scale=3,
         )
     topic.input(
-        lambda chosen: gr.Dropdown(choices=list(library.get(chosen, ())), value=None),
+        guarded(
+            for_reviewers(
+                lambda chosen: gr.Dropdown(choices=list(library.get(chosen, ())), value=None)
+            )
+        ),
         topic,
         question,
         **LIGHT,
     )
-    question.input(lambda chosen: chosen or "", question, prompt, **LIGHT)
+    question.input(guarded(for_reviewers(lambda chosen: chosen or "")), question, prompt, **LIGHT)
 
 
 class Handlers:
@@ -145,6 +162,7 @@ class Handlers:
         self._screening = services.screening
         self._conversations = services.conversations
 
+    @for_reviewers
     def open(
         self, run_id: str, shown: str | None, left: str | None, right: str | None
     ) -> list[Any]:
@@ -160,10 +178,12 @@ class Handlers:
         sides = self._sides(chosen, left or BASE, right or TUNED)
         return [run, *sides, markup.notice(wording.COMPARE_READY), gr.Button(interactive=True)]
 
+    @for_reviewers
     def choose_run(self, run_id: str) -> list[Any]:
         """Another run was chosen: it is compared with its base."""
         return self._sides(run_id, BASE, TUNED)
 
+    @for_reviewers
     def name_chat(self, run_id: str | None, key: str | None) -> Any:
         """Another model was chosen on one side: its conversation gets its name."""
         names = self._names(run_id)
@@ -178,6 +198,7 @@ class Handlers:
     def _names(self, run_id: str | None) -> dict[str, str]:
         return {one.key: one.name for one in self._chat.sides(run_id)} if run_id else {}
 
+    @for_reviewers
     def send(
         self,
         run_id: str | None,
@@ -244,10 +265,12 @@ class Handlers:
             system_prompt=drawing.system_prompt,
         )
 
+    @for_reviewers
     def stopped(self) -> str:
         """The answers were stopped."""
         return markup.notice(wording.COMPARE_STOPPED)
 
+    @for_reviewers
     def clear(self) -> list[Any]:
         """Begins a new conversation."""
         return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY), ""]

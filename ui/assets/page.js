@@ -14,8 +14,7 @@
   const fetchLibrary = () =>
     new Promise((resolve, reject) => {
       const script = document.createElement("script");
-      const root = (window.gradio_config?.root ?? "").replace(/\/$/, "");
-      script.src = `${root}/gradio_api/file=${window.mqPlotlyPath}`;
+      script.src = "page/plotly.min.js";
       script.onload = () => resolve(window.Plotly);
       script.onerror = reject;
       document.head.append(script);
