@@ -1,0 +1,232 @@
+"""What each command of the command line does: options in, a document and an exit code out."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from medqlora.benchmark_command import begin_benchmark
+from medqlora.data.hub import file_or_hub
+from medqlora.data.report import check_report_name, write_report
+from medqlora.domain.events import RunFailed
+from medqlora.domain.generation import GenerationSettings
+from medqlora.domain.snapshot import RunSnapshot
+from medqlora.printing import say
+from medqlora.runs.items import read_items
+from medqlora.runs.origins import refuse_differences
+from medqlora.runs.run_directory import RunDirectory, new_run_id
+from medqlora.services import Services
+from medqlora.services.evaluation import from_queries, held_out
+from medqlora.services.jobs import nothing_to_resume, run_in_foreground
+from medqlora.train_options import mapping_of, read_settings, take_data_options
+
+MIRROR_SECONDS = 60.0
+"""How long a command that is done waits until its run is safe; the copying goes on after it."""
+
+Result = tuple[dict[str, Any], int]
+
+
+def inspect(options: argparse.Namespace) -> Result:
+    """What is in a file, or in a dataset of the hub written as hub:owner/name[:config[:split]]."""
+    services = _open(options)
+    mapping = mapping_of(options)
+    if options.report:
+        check_report_name(options.report)
+    with file_or_hub(options.file, services.workspace.uploads) as (path, fetched):
+        result = services.datasets.inspect(path, mapping)
+    if options.report:
+        write_report(options.report, result)
+    return {**result.to_json(), **({"hub": fetched.to_json()} if fetched else {})}, 0
+
+
+def forecast(options: argparse.Namespace) -> Result:
+    """How much memory a run will take, and whether it fits; reads no weights."""
+    service = _open(options).configuration
+    values = read_settings(options.config) if options.config else {}
+    values.pop("dataset", None)
+    if options.model:
+        values["model_name"] = options.model
+    config = service.build(values)
+    found = service.memory(config, card=options.gpu, billion_parameters=options.billion)
+    say(found.message)
+    total, peak = found.forecast.total_gib, found.forecast.peak_gib
+    return {**asdict(found), "peak_gib": peak, "total_gib": total, "message": found.message}, 0
+
+
+def train(options: argparse.Namespace) -> Result:
+    """Trains on a file, with settings from a JSON file."""
+    services = _open(options)
+    values = read_settings(options.config)
+    data = take_data_options(options, values)
+    training_seed = services.configuration.complete(values).seed
+    seed = training_seed if data.split_seed is None else data.split_seed
+    card = services.datasets.prepare(
+        data.source,
+        mapping=data.mapping,
+        choices=replace(data.choices, seed=seed),
+        on_snapshot=_Progress().say,
+    )
+    config = services.configuration.complete(values, num_train=card.num_train)
+    if options.queue:
+        return _queued(services, services.training.enqueue(config, card.dataset_id))
+    path = options.run_dir or services.workspace.runs / new_run_id(card.name)
+    directory = services.training.create(config, card.dataset_id, path=path.resolve())
+    return _run(services, directory)
+
+
+def resume(options: argparse.Namespace) -> Result:
+    """Goes on with a run."""
+    services = _open(options)
+    directory = _run_directory(services, options.run_dir)
+    if not directory.snapshot().can_resume:
+        raise nothing_to_resume()
+    if not options.accept_differences:
+        refuse_differences(directory)
+    return _run(services, directory)
+
+
+def evaluate(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model the held-out entries, or own queries."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir)
+    entries = from_queries(options.query) if options.query else held_out(run, limit=options.limit)
+    path = services.workspace.evaluations / new_run_id(run.spec().dataset["name"])
+    directory = services.evaluation.create(
+        run, entries, path=path, max_new_tokens=options.max_new_tokens
+    )
+    document, exit_code = _run(services, directory)
+    return {**document, "items": [asdict(item) for item in read_items(directory.items)]}, exit_code
+
+
+def benchmark(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model multiple-choice questions; lists them without a run."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir) if options.run_dir else None
+    begun = begin_benchmark(services, options, run)
+    if isinstance(begun, dict):
+        return begun, 0
+    document, exit_code = _run(services, begun)
+    results = services.benchmarks.results(begun.run_id)
+    return {**document, "benchmarks": [one.to_json() for one in results]}, exit_code
+
+
+def compare(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model one question."""
+    services = _open(options)
+    turns = [{"role": "user", "content": options.prompt}]
+    settings = GenerationSettings(max_new_tokens=options.max_new_tokens)
+    adapter = _run_directory(services, options.run_dir).adapter
+    try:
+        for update in services.chat.stream_adapter(
+            adapter, base_turns=turns, tuned_turns=turns, settings=settings
+        ):
+            say(update.phase)
+    finally:
+        services.close()
+    return {
+        "prompt": options.prompt,
+        "base": update.base_text,
+        "fine_tuned": update.tuned_text,
+        "base_tokens": update.base_tokens,
+        "fine_tuned_tokens": update.tuned_tokens,
+        "seconds": update.seconds,
+    }, 0
+
+
+def report(options: argparse.Namespace) -> Result:
+    """Writes the study report of a run as one HTML page, and as its adapter's model card."""
+    services = _open(options)
+    directory = _run_directory(services, options.run_dir)
+    path = services.report.write(directory, options.to.resolve())
+    card = directory.adapter / "README.md"
+    return {"report": str(path), "model_card": str(card) if card.is_file() else ""}, 0
+
+
+def mirror(options: argparse.Namespace) -> Result:
+    """Lists the runs in the mirror."""
+    return {"runs": [asdict(run) for run in _open(options).mirror.runs()]}, 0
+
+
+def restore(options: argparse.Namespace) -> Result:
+    """Brings a run back from the mirror, the last one unless named."""
+    return asdict(_open(options).mirror.restore(options.run_id)), 0
+
+
+def import_adapter(options: argparse.Namespace) -> Result:
+    """Brings in an adapter that was made elsewhere, from a zip file, to evaluate and compare it."""
+    services = _open(options)
+    run_id = services.library.import_adapter(options.file, base_model=options.base_model)
+    return {"run_id": run_id, "run_dir": str(services.training.directory(run_id).path)}, 0
+
+
+def runs(options: argparse.Namespace) -> Result:
+    """Lists the runs of the workspace."""
+    return {"runs": [asdict(run) for run in _open(options).training.runs()]}, 0
+
+
+def _open(options: argparse.Namespace) -> Services:
+    return Services.open(options.workspace, mirror=options.mirror)
+
+
+def _queued(services: Services, run_id: str) -> Result:
+    waiting = [one.run_id for one in services.training.queued()]
+    say("It starts when its turn comes, while the page (python app.py) runs on this workspace.")
+    return {
+        "run_id": run_id,
+        "run_dir": str(services.training.directory(run_id).path),
+        "state": services.training.snapshot(run_id).state,
+        "position": waiting.index(run_id) + 1 if run_id in waiting else 0,
+    }, 0
+
+
+def _run(services: Services, directory: RunDirectory) -> Result:
+    is_mirrored = directory.path.parent == services.workspace.runs
+    if is_mirrored:
+        services.mirror.ensure()
+    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_Progress().say)
+    outcome = snapshot.outcome
+    assert outcome is not None, "a run in the foreground has ended"
+    document: dict[str, Any] = {
+        "run_id": snapshot.run_id,
+        "run_dir": str(directory.path),
+        "state": snapshot.state,
+        "step": snapshot.last_step.step if snapshot.last_step else 0,
+        "peak_memory_gib": snapshot.peak_memory_gib,
+        "metrics": {},
+    }
+    if isinstance(outcome, RunFailed):
+        failure = {"code": outcome.code, "message": outcome.message, "hint": outcome.hint}
+        return {**document, "error": failure}, 1
+    document |= {k: v for k, v in asdict(outcome).items() if k in ("metrics", "checkpoint_step")}
+    if is_mirrored and (kept := services.mirror.wait_until_safe(directory.run_id, MIRROR_SECONDS)):
+        say(kept.message)
+        document["mirror"] = asdict(kept)
+    return document, 0
+
+
+def _run_directory(services: Services, given: str) -> RunDirectory:
+    """A run by its folder, or by its id in the workspace."""
+    directory = RunDirectory(Path(given).resolve())
+    if not directory.path.is_dir():
+        directory = services.training.directory(given)
+    directory.spec()  # refuses a folder that is something else
+    return directory
+
+
+class _Progress:
+    """Says how a job stands, each line once."""
+
+    def __init__(self) -> None:
+        self._said = ""
+
+    def say(self, snapshot: RunSnapshot) -> None:
+        line, step = snapshot.phase, snapshot.last_step
+        if step:
+            line += f": step {step.step} of {step.total_steps}, loss {step.loss:.3f}"
+        elif snapshot.items_total:
+            line += f": {snapshot.items_done} of {snapshot.items_total}"
+        if line != self._said:
+            say(line)
+            self._said = line
