@@ -72,7 +72,7 @@ class PageClient:
 
     def _handler(self, elem_id: str, event: str) -> dict[str, Any]:
         target = [self._ids[elem_id], event]
-        [handler] = [one for one in self.config["dependencies"] if target in one["targets"]]
+        [handler, *_] = [one for one in self.config["dependencies"] if target in one["targets"]]
         return dict(handler)
 
     def _trigger(self, handler: dict[str, Any], data: list[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ from difflib import SequenceMatcher
 from ui import markup, wording
 
 
-def difference_html(left: str, right: str) -> str:
+def difference_html(left: str, right: str, *, names: tuple[str, str]) -> str:
     """Both answers with the words marked that the other has not; nothing where one is missing."""
     if not (left.strip() and right.strip()):
         return ""
@@ -21,8 +21,8 @@ def difference_html(left: str, right: str) -> str:
     for match in matcher.get_matching_blocks():
         shared_left.update(range(match.a, match.a + match.size))
         shared_right.update(range(match.b, match.b + match.size))
-    sides = _side(wording.COMPARE_LEFT, first, shared_left, "del")
-    sides += _side(wording.COMPARE_RIGHT, second, shared_right, "ins")
+    sides = _side(names[0], first, shared_left, "del")
+    sides += _side(names[1], second, shared_right, "ins")
     return (
         f'<details class="mq-details"><summary>{wording.COMPARE_DIFFERENCE} '
         f"({matcher.ratio():.0%} of the words are shared)</summary>"

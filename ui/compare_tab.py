@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,8 @@ import gradio as gr
 
 from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
-from medqlora.services.chat import ChatUpdate, clinical_prompts
-from medqlora.services.conversations import Exchange, FileKind
+from medqlora.services.chat import BASE, TUNED, clinical_prompts
+from medqlora.services.conversations import FileKind
 from ui import (
     adapter_import,
     compare_settings,
@@ -27,16 +26,14 @@ from ui import (
     review_section,
     wording,
 )
-from ui.compare_difference import difference_html
 from ui.compare_settings import Drawing
+from ui.compare_view import Turns, displayed, exchanges, shown
 from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
 
 ASKING_AT_ONCE = 8
 """Each question holds a thread of the server while it waits for its turn."""
-
-Turns = list[dict[str, str]]
 
 
 def build(shared: Shared) -> None:
@@ -47,6 +44,9 @@ def build(shared: Shared) -> None:
         told = gr.State("")
         opening("Compare")
         run = gr.Dropdown(label="Trained model", elem_id="compare-run")
+        with gr.Row(elem_id="compare-sides"):
+            left = gr.Dropdown(label="Left", elem_id="compare-left")
+            right = gr.Dropdown(label="Right", elem_id="compare-right")
         with gr.Row():
             base = _lay_out_chat(wording.COMPARE_LEFT, "compare-base")
             tuned = _lay_out_chat(wording.COMPARE_RIGHT, "compare-tuned")
@@ -70,14 +70,19 @@ def build(shared: Shared) -> None:
         _lay_out_library(prompt)
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = compare_settings.lay_out()
-        _lay_out_saving(handlers, [run, turns, *settings])
+        _lay_out_saving(handlers, [run, left, right, turns, *settings])
         adapter_import.build(shared.services, run)
         review_section.build(shared, tab)
-    tab.select(guarded(handlers.open), [shared.run_id, run], [run, status, send], **LIGHT)
+    tab.select(
+        guarded(handlers.open),
+        [shared.run_id, run, left, right],
+        [run, left, right, status, send],
+        **LIGHT,
+    )
     streaming = gr.on(
         [send.click, prompt.submit],
         guarded(handlers.send),
-        [run, prompt, told, turns, *settings],
+        [run, left, right, prompt, told, turns, *settings],
         [prompt, base, tuned, turns, status, difference, told],
         trigger_mode="once",
         **(LIGHT | {"concurrency_limit": ASKING_AT_ONCE}),
@@ -85,7 +90,11 @@ def build(shared: Shared) -> None:
     stop.click(handlers.stopped, None, status, cancels=[streaming], **LIGHT)
     cleared = [prompt, base, tuned, turns, status, difference]
     clear.click(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
-    run.input(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
+    run.input(guarded(handlers.choose_run), run, [left, right], **LIGHT)
+    for one in (run, left, right):
+        one.input(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
+    for one, chat in ((left, base), (right, tuned)):
+        one.change(guarded(handlers.name_chat), [run, one], chat, **LIGHT)
 
 
 def _lay_out_chat(label: str, elem_id: str) -> gr.Chatbot:
@@ -128,14 +137,16 @@ def _lay_out_library(prompt: gr.Textbox) -> None:
             scale=3,
         )
     topic.input(
-        for_reviewers(
-            lambda chosen: gr.Dropdown(choices=list(library.get(chosen, ())), value=None)
+        guarded(
+            for_reviewers(
+                lambda chosen: gr.Dropdown(choices=list(library.get(chosen, ())), value=None)
+            )
         ),
         topic,
         question,
         **LIGHT,
     )
-    question.input(for_reviewers(lambda chosen: chosen or ""), question, prompt, **LIGHT)
+    question.input(guarded(for_reviewers(lambda chosen: chosen or "")), question, prompt, **LIGHT)
 
 
 class Handlers:
@@ -152,20 +163,47 @@ class Handlers:
         self._conversations = services.conversations
 
     @for_reviewers
-    def open(self, run_id: str, shown: str | None) -> list[Any]:
+    def open(
+        self, run_id: str, shown: str | None, left: str | None, right: str | None
+    ) -> list[Any]:
         """The tab is opened: the model chosen last, else the newest."""
         trained = [one for one in self._training.runs() if one.has_adapter]
         ids = [one.run_id for one in trained]
         wanted = (one for one in (shown, run_id, *ids) if one in ids)
-        run = gr.Dropdown(choices=present.run_options(trained), value=next(wanted, None))
-        if not ids:
-            return [run, markup.notice(wording.NO_FINISHED_RUN, "warn"), gr.Button()]
-        return [run, markup.notice(wording.COMPARE_READY), gr.Button(interactive=True)]
+        chosen = next(wanted, None)
+        run = gr.Dropdown(choices=present.run_options(trained), value=chosen)
+        if chosen is None:
+            said = markup.notice(wording.NO_FINISHED_RUN, "warn")
+            return [run, gr.skip(), gr.skip(), said, gr.Button()]
+        sides = self._sides(chosen, left or BASE, right or TUNED)
+        return [run, *sides, markup.notice(wording.COMPARE_READY), gr.Button(interactive=True)]
+
+    @for_reviewers
+    def choose_run(self, run_id: str) -> list[Any]:
+        """Another run was chosen: it is compared with its base."""
+        return self._sides(run_id, BASE, TUNED)
+
+    @for_reviewers
+    def name_chat(self, run_id: str | None, key: str | None) -> Any:
+        """Another model was chosen on one side: its conversation gets its name."""
+        names = self._names(run_id)
+        return gr.Chatbot(label=names[key]) if key in names else gr.skip()
+
+    def _sides(self, run_id: str, left: str, right: str) -> list[Any]:
+        options = [(one.name, one.key) for one in self._chat.sides(run_id)]
+        keys = [key for _, key in options]
+        chosen = [key if key in keys else usual for key, usual in ((left, BASE), (right, TUNED))]
+        return [gr.Dropdown(choices=options, value=key) for key in chosen]
+
+    def _names(self, run_id: str | None) -> dict[str, str]:
+        return {one.key: one.name for one in self._chat.sides(run_id)} if run_id else {}
 
     @for_reviewers
     def send(
         self,
         run_id: str | None,
+        left: str | None,
+        right: str | None,
         prompt: str,
         told: str,
         turns: dict[str, Turns],
@@ -189,28 +227,40 @@ class Handlers:
             base_turns=drawing.told_to(base),
             tuned_turns=drawing.told_to(tuned),
             settings=drawing.settings,
+            left=left or BASE,
+            right=right or TUNED,
         )
+        known = self._names(run_id)
+        names = (known[left or BASE], known[right or TUNED])
         try:
             for update in updates:
-                yield [*_shown(update, base, tuned), ""]
+                yield [*shown(update, base, tuned, names), ""]
         except MedQLoRAError as error:
             # The question is given back, and the page says why instead of waiting for ever.
             said = markup.notice(str(error), "bad")
-            shown = [_displayed(turns["base"]), _displayed(turns["tuned"])]
-            yield [prompt, *shown, turns, said, gr.skip(), told]
+            earlier = [displayed(turns["base"]), displayed(turns["tuned"])]
+            yield [prompt, *earlier, turns, said, gr.skip(), told]
             raise
 
     def save(
-        self, kind: FileKind, run_id: str | None, turns: dict[str, Turns], *drawn: Any
+        self,
+        kind: FileKind,
+        run_id: str | None,
+        left: str | None,
+        right: str | None,
+        turns: dict[str, Turns],
+        *drawn: Any,
     ) -> Path:
         """Writes the conversation where the browser may fetch it."""
         drawing = Drawing.of(*drawn)
+        known = self._names(run_id)
         name = self._training.spec(run_id).name if run_id else ""
         return self._conversations.write(
             downloads.folder(),
             kind,
-            names=(wording.COMPARE_LEFT, f"{wording.COMPARE_RIGHT} ({name})"),
-            exchanges=_exchanges(turns),
+            names=(known.get(left or BASE, BASE), known.get(right or TUNED, TUNED)),
+            about={"Trained model": name},
+            exchanges=exchanges(turns),
             settings=drawing.settings,
             system_prompt=drawing.system_prompt,
         )
@@ -224,55 +274,3 @@ class Handlers:
     def clear(self) -> list[Any]:
         """Begins a new conversation."""
         return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY), ""]
-
-
-def _shown(update: ChatUpdate, base: Turns, tuned: Turns) -> list[Any]:
-    # Both get their turn at once, so that the two conversations stay in step when one is stopped.
-    is_said = bool(update.base_text or update.tuned_text or update.is_done)
-    grown_base = _answered(base, update.base_text) if is_said else base
-    grown_tuned = _answered(tuned, update.tuned_text) if is_said else tuned
-    difference = difference_html(update.base_text, update.tuned_text) if update.is_done else ""
-    return [
-        "",
-        _displayed(grown_base, is_growing=not update.is_done),
-        _displayed(grown_tuned, is_growing=not update.is_done),
-        {"base": grown_base, "tuned": grown_tuned},
-        _status(update),
-        difference,
-    ]
-
-
-def _answered(turns: Turns, text: str) -> Turns:
-    return [*turns, {"role": "assistant", "content": text}]
-
-
-def _displayed(turns: Turns, *, is_growing: bool = False) -> Turns:
-    """What the page shows: an answer without a word is said to be one, once it is complete."""
-    if is_growing and turns and not turns[-1]["content"].strip():
-        turns = turns[:-1]
-    return [
-        one if one["content"].strip() else {**one, "content": wording.NO_ANSWER} for one in turns
-    ]
-
-
-def _exchanges(turns: dict[str, Turns]) -> list[Exchange]:
-    """Questions with both answers; one that was stopped before its answers is left out."""
-    both = zip(turns["base"], turns["tuned"], strict=False)
-    said = [(base["role"], base["content"], tuned["content"]) for base, tuned in both]
-    return [
-        Exchange(question=asked[1], left=answered[1], right=answered[2])
-        for asked, answered in pairwise(said)
-        if asked[0] == "user" and answered[0] == "assistant"
-    ]
-
-
-def _status(update: ChatUpdate) -> str:
-    if not update.is_done:
-        return markup.progress(update.phase, None)
-    return markup.facts(
-        {
-            wording.COMPARE_LEFT: f"{update.base_tokens} tokens",
-            wording.COMPARE_RIGHT: f"{update.tuned_tokens} tokens",
-            "Time": present.duration(update.seconds),
-        }
-    )

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+BASE: Final = "base"
+"""What stands for the base model where an adapter could be named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ SHORT_ENTRY = 256
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_METADATA = "metadata.json"
+RUN_RECORD = "run.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,6 +256,9 @@ def _base_of(adapter: Path) -> str:
         metadata = adapter / ADAPTER_METADATA
         if metadata.is_file():
             return str(json.loads(metadata.read_text(encoding="utf-8"))["model_name"])
+        record = adapter.parent.parent / RUN_RECORD
+        if record.is_file():  # a checkpoint: its run knows the base by name, PEFT only by folder
+            return str(json.loads(record.read_text(encoding="utf-8"))["config"]["model_name"])
         base = str(about["base_model_name_or_path"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise PersistenceError(

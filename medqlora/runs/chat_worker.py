@@ -1,12 +1,13 @@
 """The process that answers in Compare.
 
-`python -m medqlora.runs.chat_worker ADAPTER_DIR MODELS_DIR` loads base and adapter once
-and answers requests from its standard input, one JSON object a line, until the input closes. What
-is said goes through the pipe only and is never written to a disk.
+`python -m medqlora.runs.chat_worker MODELS_DIR LEFT RIGHT` loads two models that share a base once,
+each `base` or the folder of an adapter or a checkpoint, and answers requests from its standard
+input, one JSON object a line, until the input closes. What is said goes through the pipe only and
+is never written to a disk.
 
 In:  {"id": 1, "base_turns": [...], "tuned_turns": [...], "settings": {...}}   or   {"cancel": 1}
 Out: {"kind": "phase", "phase": "..."}, {"kind": "ready"},
-     {"kind": "text", "id": 1, "row": 0, "text": "..."}  (row 0: base model, 1: fine-tuned),
+     {"kind": "text", "id": 1, "row": 0, "text": "..."}  (row 0: left, 1: right),
      {"kind": "done", "id": 1, "answers": [{...}, {...}]},
      {"kind": "failed", "id": 1, "code": "...", "message": "...", "hint": "..."}
 """
@@ -18,19 +19,24 @@ import json
 import queue
 import sys
 import threading
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
 from medqlora.config.qlora import QLoRAConfig
-from medqlora.domain.generation import GenerationSettings
+from medqlora.domain.generation import BASE, GenerationSettings
 from medqlora.errors import MedQLoRAError
+from medqlora.models.adapters import AdapterManager
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER
 from medqlora.models.engine_choice import asking_engine
 from medqlora.models.generation import generate
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.runs.process import private_stdout
+from medqlora.runs.run_directory import RunDirectory
+
+SECOND_ADAPTER = "second"
 
 
 class ChatWorker:
@@ -45,16 +51,23 @@ class ChatWorker:
         self._requests: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._cancelled: set[int] = set()
 
-    def load(self, adapter_dir: Path, models_dir: Path) -> None:
-        """Loads the adapter and the base model it was trained on."""
-        config = QLoRAConfig.from_dict(AdapterSaver.metadata(str(adapter_dir))["training_config"])
+    def load(self, sides: Sequence[str], models_dir: Path) -> None:
+        """Loads the base model and the adapters of both sides."""
+        folders = list(dict.fromkeys(side for side in sides if side != BASE))
+        config = _config(Path(folders[0]))
         loader = QuantizedModelLoader(
             models_dir=models_dir, on_progress=lambda phase, _: self._say(kind="phase", phase=phase)
         )
         self._say(kind="phase", phase="Loading the model")
         engine = asking_engine()
-        loaded = loader.load(config, engine=engine, adapter_path=str(adapter_dir))
-        self._model = engine.load_adapter(loaded.model, adapter_dir)
+        loaded = loader.load(config, engine=engine, adapter_path=folders[0])
+        adapters = AdapterManager(loaded.model, config, engine=engine)
+        names = {BASE: BASE_ADAPTER}
+        for folder, name in zip(folders, (TUNED_ADAPTER, SECOND_ADAPTER), strict=False):
+            adapters.load(folder, name=name)
+            names[folder] = name
+        self._model = adapters.model
+        self._adapters = [names[side] for side in sides]
         self._tokenizer = loaded.tokenizer
         self._say(kind="ready")
 
@@ -89,7 +102,7 @@ class ChatWorker:
             self._model,
             self._tokenizer,
             [request["base_turns"], request["tuned_turns"]],
-            adapters=[BASE_ADAPTER, TUNED_ADAPTER],
+            adapters=self._adapters,
             settings=GenerationSettings(**request["settings"]),
             on_text=lambda row, text: self._say(kind="text", id=number, row=row, text=text),
             should_stop=lambda: number in self._cancelled,
@@ -104,15 +117,23 @@ class ChatWorker:
         self._out.flush()
 
 
+def _config(adapter_dir: Path) -> QLoRAConfig:
+    """The settings that an adapter, or the run of a checkpoint, was trained with."""
+    run = RunDirectory(adapter_dir.parent.parent)
+    if run.checkpoints == adapter_dir.parent:
+        return QLoRAConfig.from_dict(run.spec().config)
+    return QLoRAConfig.from_dict(AdapterSaver.metadata(str(adapter_dir))["training_config"])
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serves one adapter; the exit code is 0 when the input closed, 1 when loading failed."""
     parser = argparse.ArgumentParser(prog="python -m medqlora.runs.chat_worker")
-    parser.add_argument("adapter_dir", type=Path)
     parser.add_argument("models_dir", type=Path)
+    parser.add_argument("sides", nargs=2, help="base, or the folder of an adapter")
     options = parser.parse_args(arguments)
     worker = ChatWorker(private_stdout())
     try:
-        worker.load(options.adapter_dir, options.models_dir)
+        worker.load(options.sides, options.models_dir)
     except MedQLoRAError as error:
         worker.fail_to_load(error)
         return 1

@@ -46,6 +46,7 @@ class ConversationService:
         *,
         names: tuple[str, str],
         exchanges: Sequence[Exchange],
+        about: Mapping[str, str],
         settings: GenerationSettings,
         system_prompt: str = "",
     ) -> Path:
@@ -56,6 +57,7 @@ class ConversationService:
             kind: Which kind of file.
             names: The two models, as they were asked.
             exchanges: What was said.
+            about: What else to say of it, by name.
             settings: How the last answers were drawn.
             system_prompt: What both were told beforehand.
 
@@ -66,7 +68,8 @@ class ConversationService:
         if not exchanges:
             raise EvaluationError("There is nothing to save yet.", hint="Ask a question first.")
         now = datetime.now(UTC)
-        about = {
+        facts = {
+            **about,
             "Saved": now.isoformat(timespec="seconds"),
             "System prompt": self._screening.masked(system_prompt) or "none",
             **_settings(settings),
@@ -74,7 +77,7 @@ class ConversationService:
         conversation = Conversation(
             left=names[0],
             right=names[1],
-            about=about,
+            about=facts,
             exchanges=[
                 Exchange(
                     question=self._screening.masked(one.question),

@@ -28,8 +28,8 @@ ACTS = (
     ("tab-train", "select"),
     ("tab-evaluate", "select"),
     ("tab-monitor", "select"),
-    ("compare-example-1", "click"),
-    ("compare-example-2", "click"),
+    ("compare-topic", "input"),
+    ("compare-clear", "click"),
 )
 
 

@@ -65,7 +65,9 @@ def test_a_reviewer_sees_compare_and_nothing_fails(shared: App, page: Any) -> No
     for name in TABS[:-1]:
         expect(page.locator(f"#tab-{name}-button")).to_have_count(0)
     expect(page.locator("#owner-panel")).to_have_count(0)
-    page.click("#compare-example-1")
+    expect(page.locator("#owner-review")).to_have_count(0)
+    page.click("#compare-question input")
+    page.get_by_role("option", name="What are the early signs of sepsis").click()
     expect(page.locator("#compare-prompt textarea")).not_to_have_value("")
     page.wait_for_timeout(2500)
     assert page.troubles == []

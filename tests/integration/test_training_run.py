@@ -96,6 +96,16 @@ def test_a_file_becomes_an_adapter_whose_answers_can_be_compared(
     )
     assert updates[-1].is_done
     assert updates[-1].base_text != updates[-1].tuned_text
+    # The checkpoint of the last step says what the adapter says, word for word, in one batch.
+    [*_, beside] = services.chat.stream(
+        run_id,
+        base_turns=turns,
+        tuned_turns=turns,
+        settings=settings,
+        left="tuned",
+        right="step:8",
+    )
+    assert beside.base_text == beside.tuned_text == updates[-1].tuned_text
     with pytest.raises(GpuBusyError, match="chat"):
         GpuLease.acquire(services.workspace.machine_lock, holder="another server")
     # A job that needs the machine gets it: the idle chat gives it back.

@@ -17,46 +17,47 @@ from medqlora.services.conversations import ConversationService, Exchange
 from medqlora.services.screening import ScreeningService
 from ui.compare_difference import difference_html
 from ui.compare_settings import Drawing
-from ui.compare_tab import _displayed, _exchanges, _shown
+from ui.compare_view import displayed, exchanges, shown
 
 ASKED = [{"role": "user", "content": "Why?"}]
+NAMES = ("Before", "After")
 NASTY = '<img src=x onerror=alert(1)> =cmd {{x}} "q"'
 
 
 def test_words_that_only_one_answer_has_are_marked() -> None:
-    shown = difference_html("give rest and fluids", "give fluids slowly")
-    assert "<del>rest</del> <del>and</del>" in shown
-    assert "<ins>slowly</ins>" in shown
-    assert "<del>give</del>" not in shown
+    marked = difference_html("give rest and fluids", "give fluids slowly", names=NAMES)
+    assert "<del>rest</del> <del>and</del>" in marked
+    assert "<ins>slowly</ins>" in marked
+    assert "<del>give</del>" not in marked
 
 
 def test_the_difference_escapes_what_models_say() -> None:
-    shown = difference_html(NASTY, "other words")
-    assert "<img" not in shown
-    assert "{{" not in shown
+    marked = difference_html(NASTY, "other words", names=NAMES)
+    assert "<img" not in marked
+    assert "{{" not in marked
 
 
 def test_equal_and_missing_answers_have_no_difference() -> None:
-    assert "the same" in difference_html("Yes.", " Yes. ")
-    assert difference_html("", "Yes.") == ""
+    assert "the same" in difference_html("Yes.", " Yes. ", names=NAMES)
+    assert difference_html("", "Yes.", names=NAMES) == ""
 
 
 def test_a_model_that_answers_nothing_is_said_to() -> None:
     done = ChatUpdate(phase="Done", base_text="", tuned_text="Because.", is_done=True)
-    _, base, tuned, turns, _, difference = _shown(done, ASKED, ASKED)
+    _, base, tuned, turns, _, difference = shown(done, ASKED, ASKED, NAMES)
     assert base[-1]["content"] == "(This model gave no answer.)"
     assert tuned[-1]["content"] == "Because."
     assert turns["base"][-1]["content"] == ""  # what goes back to the model is what it said
     assert difference == ""
-    assert _exchanges(turns) == [Exchange(question="Why?", left="", right="Because.")]
+    assert exchanges(turns) == [Exchange(question="Why?", left="", right="Because.")]
 
 
 def test_conversations_stay_in_step_when_one_answer_has_not_begun() -> None:
     growing = ChatUpdate(phase="Answering", base_text="Be", tuned_text="")
-    _, base, tuned, turns, _, _ = _shown(growing, ASKED, ASKED)
+    _, base, tuned, turns, _, _ = shown(growing, ASKED, ASKED, NAMES)
     assert [len(one) for one in (base, tuned)] == [2, 1]
     assert [len(turns[name]) for name in ("base", "tuned")] == [2, 2]
-    assert _displayed(turns["tuned"])[-1]["content"] == "(This model gave no answer.)"
+    assert displayed(turns["tuned"])[-1]["content"] == "(This model gave no answer.)"
 
 
 def test_the_library_has_clinical_questions_of_many_fields() -> None:
@@ -103,7 +104,8 @@ def write(folder: Path, kind: str, *exchanges: Exchange) -> str:
     written = ConversationService(ScreeningService()).write(
         folder,
         kind,  # type: ignore[arg-type]
-        names=("Before", "After"),
+        names=NAMES,
+        about={"Trained model": "one"},
         exchanges=exchanges,
         settings=GenerationSettings(seed=7),
         system_prompt="Be brief.",

@@ -27,12 +27,13 @@ def test_a_question_during_an_evaluation_is_given_back_with_the_reason(
         created_at="2026-11-22T00:00:00+00:00",
         config=QLoRAConfig(EMBEDDED_MODEL).to_dict(),
         models_dir=str(workspace.models),
+        dataset={"name": "pairs"},
     )
     RunDirectory.create(workspace.runs / RUN, spec).adapter.mkdir()
     lease = GpuLease.acquire(workspace.machine_lock, holder="an evaluation")
     earlier = {"base": [{"role": "user", "content": "Before"}], "tuned": []}
     services = Services.open(workspace.root)
-    asked = Handlers(services).send(RUN, "What is gout?", "", earlier, *DRAWN)
+    asked = Handlers(services).send(RUN, "base", "tuned", "What is gout?", "", earlier, *DRAWN)
     shown = [next(asked), next(asked)]
     with pytest.raises(GpuBusyError):
         next(asked)
