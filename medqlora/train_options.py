@@ -138,19 +138,3 @@ def _pop(values: dict[str, Any], name: str, kind: Any, *, default: Any) -> Any:
             hint=f"Leave it out, or give it as {default!r}.",
         )
     return value
-
-
-def common_options() -> argparse.ArgumentParser:
-    """The options of every command."""
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--json", action="store_true", help="print one JSON document on standard output"
-    )
-    common.add_argument(
-        "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
-    )
-    common.add_argument(
-        "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
-    )
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return common
