@@ -16,6 +16,7 @@ from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate, GenerationSettings
 from ui import markup, present, wording
 from ui.guard import guarded
+from ui.safety_notes import banner, safety_notes, scope
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
 
 Turns = list[dict[str, str]]
@@ -55,6 +56,8 @@ def build(shared: Shared) -> None:
             ]
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = _lay_out_settings()
+        with gr.Accordion("What the safety filter does", open=False, elem_id="compare-safety"):
+            gr.HTML(scope())
     tab.select(guarded(handlers.open), [shared.run_id, run], [run, status, send], **LIGHT)
     streaming = gr.on(
         [send.click, prompt.submit],
@@ -191,11 +194,12 @@ def _answered(turns: Turns, text: str) -> Turns:
 
 def _status(update: ChatUpdate) -> str:
     if not update.is_done:
-        return markup.progress(update.phase, None)
-    return markup.facts(
+        return banner(update) + markup.progress(update.phase, None)
+    facts = markup.facts(
         {
             "Before training": f"{update.base_tokens} tokens",
             "After training": f"{update.tuned_tokens} tokens",
             "Time": present.duration(update.seconds),
         }
     )
+    return safety_notes(update) + facts

@@ -12,17 +12,19 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
+from medqlora.domain.evaluation import FilterResult
 from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import ERRORS_BY_CODE, EvaluationError, MedQLoRAError, ModelError
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.process import start_worker
+from medqlora.services.chat_updates import ChatUpdate, filter_result, finished
 from medqlora.services.evaluation import MAX_QUERY_CHARS
 from medqlora.services.training import TrainingService
 
@@ -32,29 +34,6 @@ IDLE_SECONDS = 300.0
 CLOSE_GRACE_SECONDS = 5.0
 
 Turns = Sequence[Mapping[str, str]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatUpdate:
-    """How far two answers are.
-
-    Attributes:
-        phase: What is being done, in words.
-        base_text: The base model's answer so far.
-        tuned_text: The fine-tuned model's answer so far.
-        is_done: Whether both are complete.
-        base_tokens: Tokens of the first answer, 0 until done.
-        tuned_tokens: Tokens of the second answer, 0 until done.
-        seconds: Wall time of the answers, 0.0 until done.
-    """
-
-    phase: str
-    base_text: str = ""
-    tuned_text: str = ""
-    is_done: bool = False
-    base_tokens: int = 0
-    tuned_tokens: int = 0
-    seconds: float = 0.0
 
 
 class ChatService:
@@ -212,6 +191,7 @@ class _Worker:
 
     def _updates(self, number: int) -> Iterator[ChatUpdate]:
         texts = ["", ""]
+        asked: FilterResult | None = None
         begun = time.monotonic()
         yield ChatUpdate(phase="Starting")
         for message in self._messages():
@@ -226,18 +206,14 @@ class _Worker:
                     raise error(message["message"], hint=message["hint"])
                 case "text" if message["id"] == number:
                     texts[message["row"]] = message["text"]
-                    yield ChatUpdate(phase="Answering", base_text=texts[0], tuned_text=texts[1])
-                case "done" if message["id"] == number:
-                    base, tuned = message["answers"]
                     yield ChatUpdate(
-                        phase="Done",
-                        base_text=base["text"],
-                        tuned_text=tuned["text"],
-                        is_done=True,
-                        base_tokens=base["num_tokens"],
-                        tuned_tokens=tuned["num_tokens"],
-                        seconds=time.monotonic() - begun,
+                        phase="Answering", base_text=texts[0], tuned_text=texts[1], asked=asked
                     )
+                case "checked" if message["id"] == number:
+                    asked = filter_result(message["filter"])
+                    yield ChatUpdate(phase="Answering", asked=asked)
+                case "done" if message["id"] == number:
+                    yield finished(message["answers"], asked, seconds=time.monotonic() - begun)
                     return
 
     def _messages(self) -> Iterator[dict[str, Any]]:
