@@ -18,10 +18,10 @@ from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
-from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import MedQLoRAError, PersistenceError
+from medqlora.evaluation.panel import judged
 from medqlora.persistence.workspace import DEFAULT_ROOT
-from medqlora.printing import error_of, print_result, say
+from medqlora.printing import Progress, error_of, print_result, say
 from medqlora.runs.items import read_items
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
@@ -80,7 +80,7 @@ def train(options: argparse.Namespace) -> Result:
         data.source,
         mapping=data.mapping,
         choices=replace(data.choices, seed=seed),
-        on_snapshot=_Progress().say,
+        on_snapshot=Progress().say,
     )
     config = services.configuration.complete(values, num_train=card.num_train)
     if options.queue:
@@ -115,6 +115,26 @@ def evaluate(options: argparse.Namespace) -> Result:
     )
     document, exit_code = _run(services, directory)
     return {**document, "items": [asdict(item) for item in read_items(directory.items)]}, exit_code
+
+
+def panel(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model the forgetting and safety panel."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir)
+    path = services.workspace.panels / new_run_id("panel-" + run.spec().dataset["name"])
+    directory = services.panel.create(
+        run, services.panel.entries(), path=path, max_new_tokens=options.max_new_tokens
+    )
+    document, exit_code = _run(services, directory)
+    rows = [
+        {
+            "category": row.category.name,
+            "comparison": asdict(row.comparison),
+            "verdict": row.verdict,
+        }
+        for row in judged(read_items(directory.items))
+    ]
+    return {**document, "categories": rows}, exit_code
 
 
 def compare(options: argparse.Namespace) -> Result:
@@ -174,7 +194,7 @@ def _run(services: Services, directory: RunDirectory) -> Result:
     is_mirrored = directory.path.parent == services.workspace.runs
     if is_mirrored:
         services.mirror.ensure()
-    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_Progress().say)
+    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=Progress().say)
     outcome = snapshot.outcome
     assert outcome is not None, "a run in the foreground has ended"
     document: dict[str, Any] = {
@@ -202,23 +222,6 @@ def _run_directory(services: Services, given: str) -> RunDirectory:
         directory = services.training.directory(given)
     directory.spec()  # refuses a folder that is something else
     return directory
-
-
-class _Progress:
-    """Says how a job stands, each line once."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def say(self, snapshot: RunSnapshot) -> None:
-        line, step = snapshot.phase, snapshot.last_step
-        if step:
-            line += f": step {step.step} of {step.total_steps}, loss {step.loss:.3f}"
-        elif snapshot.items_total:
-            line += f": {snapshot.items_done} of {snapshot.items_total}"
-        if line != self._said:
-            say(line)
-            self._said = line
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -268,6 +271,9 @@ def _parser() -> argparse.ArgumentParser:
         "--query", action="append", help="a query of your own; may be given several times"
     )
     one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
+    one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
+    one = add("panel", panel)
+    one.add_argument("run_dir", help="folder or id of the run")
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
     one = add("compare", compare)
     one.add_argument("run_dir", help="folder or id of the run")

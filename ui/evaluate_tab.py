@@ -15,7 +15,7 @@ import gradio as gr
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import EvaluationError
 from medqlora.services import Services
-from ui import markup, present, wording
+from ui import markup, present, safety_panel, wording
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, phi_warning, tab_name
 
@@ -71,6 +71,8 @@ def build(shared: Shared, timer: gr.Timer) -> None:
                 progress = gr.HTML(elem_id="evaluate-progress")
                 summary = gr.HTML(elem_id="evaluate-summary")
         items = gr.HTML(elem_id="evaluate-items")
+        with gr.Accordion("Forgetting and safety panel", open=False, elem_id="evaluate-panel"):
+            safety_panel.build(shared, timer, tab)
     live = [shown, progress, summary, items, csv, start, stop, seen]
     tab.select(guarded(handlers.open), [shared.run_id, shown], [run, *live], **LIGHT)
     source.input(

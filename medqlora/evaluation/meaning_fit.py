@@ -67,13 +67,13 @@ class HeadRecipe:
 HEADS = {
     "harm": HeadRecipe(
         positive=lambda one: one.is_harmful,
-        used=lambda one: not one.side.startswith("answers"),
+        used=lambda one: not one.side.startswith(("answers", "emergencies/statement")),
         softness=1.0,
         threshold=0.55,
     ),
     "medical": HeadRecipe(
         positive=lambda one: not one.side.endswith(("/everyday", "/general_harm")),
-        used=lambda one: not one.side.startswith("answers"),
+        used=lambda one: not one.side.startswith(("answers", "emergencies/statement")),
         softness=3.0,
         threshold=0.5,
     ),

@@ -6,6 +6,8 @@
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
       evaluations/  evaluations, one folder each
+      panels/       safety panels, one folder each
+      panel/        items of your own for the safety panel, JSONL
       uploads/      files as users gave them, removed once prepared
       mirror/       how far copies elsewhere are, and what is on its way
       settings.json what holds for the whole workspace
@@ -51,6 +53,7 @@ class Workspace:
                 workspace.imports,
                 workspace.runs,
                 workspace.evaluations,
+                workspace.panels,
                 workspace.uploads,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +86,16 @@ class Workspace:
     def evaluations(self) -> Path:
         """Evaluations."""
         return self.root / "evaluations"
+
+    @property
+    def panels(self) -> Path:
+        """Safety panels."""
+        return self.root / "panels"
+
+    @property
+    def panel_items(self) -> Path:
+        """Own items for the safety panel; not made, only read."""
+        return self.root / "panel"
 
     @property
     def uploads(self) -> Path:

@@ -19,6 +19,7 @@ from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.mirror import MirrorService
+from medqlora.services.panel import PanelService
 from medqlora.services.queue import QueueThread
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
@@ -34,6 +35,7 @@ class Services:
         configuration: Which settings suit.
         training: Runs.
         evaluation: Evaluations.
+        panel: Forgetting and safety.
         chat: Compare.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
@@ -46,6 +48,7 @@ class Services:
     configuration: ConfigurationService
     training: TrainingService
     evaluation: EvaluationService
+    panel: PanelService
     chat: ChatService
     guidance: GuidanceService
     queue: QueueThread
@@ -70,7 +73,9 @@ class Services:
         chat = ChatService(workspace, training)
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
-        training.make_room = evaluation.make_room = chat.close_if_idle
+        panel = PanelService(workspace, training)
+        for jobs in (training, evaluation, panel):
+            jobs.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
         kept.configure(mirror)
         training.on_launch = kept.ensure
@@ -80,6 +85,7 @@ class Services:
             configuration=ConfigurationService(workspace),
             training=training,
             evaluation=evaluation,
+            panel=panel,
             chat=chat,
             guidance=GuidanceService(),
             queue=QueueThread(training),
@@ -95,6 +101,7 @@ class Services:
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.panel.attach()
         self.queue.start()
         self.mirror.watch()
 
