@@ -17,12 +17,26 @@ names is first used.
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import Any
 
 from medqlora.domain.version import VERSION
 
 __version__ = VERSION
+
+# Libraries read these when they are imported, and tell nobody of their use: the hub's client and
+# TRL, Unsloth, which would fetch a page so that it is counted, and loggers that are not used here.
+# Nor do they fetch compiled code by themselves.
+os.environ.update(
+    {
+        "DO_NOT_TRACK": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "UNSLOTH_DISABLE_STATISTICS": "1",
+        "USE_HUB_KERNELS": "NO",
+        "WANDB_MODE": "disabled",
+    }
+)
 
 _HOMES = {
     "AdapterManager": "models.adapters",

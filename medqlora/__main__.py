@@ -14,23 +14,25 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from medqlora.benchmark_command import add_benchmark_options, begin_benchmark
 from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
 from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
-from medqlora.errors import MedQLoRAError, PersistenceError
+from medqlora.errors import MedQLoRAError
 from medqlora.evaluation.panel import judged
-from medqlora.persistence.workspace import DEFAULT_ROOT
+from medqlora.models.outlook import CARDS
 from medqlora.printing import Progress, error_of, print_result, say
 from medqlora.runs.items import read_items
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
-from medqlora.services.jobs import run_in_foreground
+from medqlora.services.jobs import nothing_to_resume, run_in_foreground
 from medqlora.train_options import (
     add_data_options,
     add_mapping_options,
+    common_options,
     mapping_of,
     read_settings,
     take_data_options,
@@ -70,12 +72,27 @@ def inspect(options: argparse.Namespace) -> Result:
     return {**result.to_json(), **({"hub": fetched.to_json()} if fetched else {})}, 0
 
 
+def forecast(options: argparse.Namespace) -> Result:
+    """How much memory a run will take, and whether it fits; reads no weights."""
+    service = _open(options).configuration
+    values = read_settings(options.config) if options.config else {}
+    values.pop("dataset", None)
+    if options.model:
+        values["model_name"] = options.model
+    config = service.build(values)
+    found = service.memory(config, card=options.gpu, billion_parameters=options.billion)
+    say(found.message)
+    total, peak = found.forecast.total_gib, found.forecast.peak_gib
+    return {**asdict(found), "peak_gib": peak, "total_gib": total, "message": found.message}, 0
+
+
 def train(options: argparse.Namespace) -> Result:
     """Trains on a file, with settings from a JSON file."""
     services = _open(options)
     values = read_settings(options.config)
     data = take_data_options(options, values)
-    seed = services.configuration.complete(values).seed
+    training_seed = services.configuration.complete(values).seed
+    seed = training_seed if data.split_seed is None else data.split_seed
     card = services.datasets.prepare(
         data.source,
         mapping=data.mapping,
@@ -95,10 +112,7 @@ def resume(options: argparse.Namespace) -> Result:
     services = _open(options)
     directory = _run_directory(services, options.run_dir)
     if not directory.snapshot().can_resume:
-        raise PersistenceError(
-            "This run is done or still running, so there is nothing to resume.",
-            hint="Choose a run that was stopped or interrupted.",
-        )
+        raise nothing_to_resume()
     if not options.accept_differences:
         refuse_differences(directory)
     return _run(services, directory)
@@ -137,6 +151,18 @@ def panel(options: argparse.Namespace) -> Result:
     return {**document, "categories": rows}, exit_code
 
 
+def benchmark(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model multiple-choice questions; lists them without a run."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir) if options.run_dir else None
+    begun = begin_benchmark(services, options, run)
+    if isinstance(begun, dict):
+        return begun, 0
+    document, exit_code = _run(services, begun)
+    results = services.benchmarks.results(begun.run_id)
+    return {**document, "benchmarks": [one.to_json() for one in results]}, exit_code
+
+
 def compare(options: argparse.Namespace) -> Result:
     """Asks base and fine-tuned model one question."""
     services = _open(options)
@@ -160,6 +186,15 @@ def compare(options: argparse.Namespace) -> Result:
     }, 0
 
 
+def report(options: argparse.Namespace) -> Result:
+    """Writes the study report of a run as one HTML page, and as its adapter's model card."""
+    services = _open(options)
+    directory = _run_directory(services, options.run_dir)
+    path = services.report.write(directory, options.to.resolve())
+    card = directory.adapter / "README.md"
+    return {"report": str(path), "model_card": str(card) if card.is_file() else ""}, 0
+
+
 def mirror(options: argparse.Namespace) -> Result:
     """Lists the runs in the mirror."""
     return {"runs": [asdict(run) for run in _open(options).mirror.runs()]}, 0
@@ -168,6 +203,13 @@ def mirror(options: argparse.Namespace) -> Result:
 def restore(options: argparse.Namespace) -> Result:
     """Brings a run back from the mirror, the last one unless named."""
     return asdict(_open(options).mirror.restore(options.run_id)), 0
+
+
+def import_adapter(options: argparse.Namespace) -> Result:
+    """Brings in an adapter that was made elsewhere, from a zip file, to evaluate and compare it."""
+    services = _open(options)
+    run_id = services.library.import_adapter(options.file, base_model=options.base_model)
+    return {"run_id": run_id, "run_dir": str(services.training.directory(run_id).path)}, 0
 
 
 def runs(options: argparse.Namespace) -> Result:
@@ -225,29 +267,30 @@ def _run_directory(services: Services, given: str) -> RunDirectory:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--json", action="store_true", help="print one JSON document on standard output"
-    )
-    common.add_argument(
-        "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
-    )
-    common.add_argument(
-        "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
-    )
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser = argparse.ArgumentParser(prog="python -m medqlora", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands, common = parser.add_subparsers(required=True, metavar="COMMAND"), common_options()
 
     def add(name: str, command: Command) -> argparse.ArgumentParser:
         one = commands.add_parser(name, parents=[common], help=command.__doc__)
         one.set_defaults(command=command)
         return one
 
+    def add_for_run(name: str, command: Command) -> argparse.ArgumentParser:
+        one = add(name, command)
+        one.add_argument("run_dir", help="folder or id of the run")
+        return one
+
     one = add("inspect", inspect)
     one.add_argument("file", help="a file, or hub:owner/name[:config[:split]]")
     add_mapping_options(one)
     one.add_argument("--report", type=Path, help="write the findings to this .html or .csv")
+    one = add("forecast", forecast)
+    one.add_argument("--config", type=Path, help="JSON: settings of QLoRAConfig")
+    one.add_argument("--model", help="the base model, in place of the settings'")
+    one.add_argument("--gpu", metavar="CARD", help=f"plan for {', '.join(CARDS)}")
+    one.add_argument(
+        "--billion", type=float, default=0.0, help="size of a model that is out of reach"
+    )
     one = add("train", train)
     one.add_argument("--config", type=Path, help="JSON: settings of QLoRAConfig and `dataset`")
     add_data_options(one)
@@ -258,27 +301,31 @@ def _parser() -> argparse.ArgumentParser:
     place.add_argument(
         "--queue", action="store_true", help="do not wait: the page starts it when its turn comes"
     )
-    one = add("resume", resume)
-    one.add_argument("run_dir", help="folder or id of the run")
+    one = add_for_run("resume", resume)
     one.add_argument(
         "--accept-differences",
         action="store_true",
         help="go on although versions, settings or data are not those of the checkpoint",
     )
-    one = add("evaluate", evaluate)
-    one.add_argument("run_dir", help="folder or id of the run")
+    one = add_for_run("evaluate", evaluate)
     one.add_argument(
         "--query", action="append", help="a query of your own; may be given several times"
     )
     one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
-    one = add("panel", panel)
-    one.add_argument("run_dir", help="folder or id of the run")
+    one = add_for_run("panel", panel)
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
-    one = add("compare", compare)
-    one.add_argument("run_dir", help="folder or id of the run")
+    add_benchmark_options(add("benchmark", benchmark))
+    one = add_for_run("compare", compare)
     one.add_argument("prompt")
     one.add_argument("--max-new-tokens", type=int, default=160, help="longest answer")
+    one = add("import-adapter", import_adapter)
+    one.add_argument("file", type=Path, help="zip file with PEFT's two files of an adapter")
+    one.add_argument("--base-model", default="", help="the model it belongs to, if it names none")
+    one = add_for_run("report", report)
+    one.add_argument(
+        "--to", type=Path, default=Path(), help="folder of the page; by default this one"
+    )
     add("runs", runs)
     add("mirror", mirror)
     one = add("restore", restore)

@@ -1,4 +1,4 @@
-"""What the command `train` is told: a file of settings, and what to do with the data."""
+"""What commands are told: what all take, and for `train` the settings and the data."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from medqlora.domain.dataset import ColumnMapping
 from medqlora.domain.phi import PhiAction
 from medqlora.domain.preparing import Choices
 from medqlora.errors import ConfigError
+from medqlora.persistence.workspace import DEFAULT_ROOT
 from medqlora.services.imports import CLEANING_STEPS, KEEP_CONFIRMATION
 
 SAMPLE = "sample"
@@ -26,11 +27,29 @@ class DataOptions:
         source: A file or a dataset of the hub; None for the sample.
         mapping: What its columns mean; None to find out.
         choices: What to do with it.
+        split_seed: Seed of the split; None for that of the training.
     """
 
     source: str | None
     mapping: ColumnMapping | None
     choices: Choices
+    split_seed: int | None
+
+
+def common_options() -> argparse.ArgumentParser:
+    """The options that every command takes, as a parent of its parser."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+    common.add_argument(
+        "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
+    )
+    common.add_argument(
+        "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
+    )
+    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return common
 
 
 def add_data_options(one: argparse.ArgumentParser) -> None:
@@ -69,6 +88,7 @@ def take_data_options(options: argparse.Namespace, values: dict[str, Any]) -> Da
     source = _pop(values, "dataset", str, default=SAMPLE)
     given_mapping = _pop(values, "map", str, default="")
     eval_share = _pop(values, "eval_share", (int, float), default=0.1)
+    split_seed = _pop(values, "split_seed", int | None, default=None)
     source = options.data or source
     return DataOptions(
         source=None if source == SAMPLE else source,
@@ -83,6 +103,7 @@ def take_data_options(options: argparse.Namespace, values: dict[str, Any]) -> Da
             benchmarks=tuple(map(str, options.benchmark or ())),
             licence=options.licence,
         ),
+        split_seed=split_seed,
     )
 
 

@@ -10,6 +10,8 @@ It shows and asks; every decision is the services' business.
     present       values of the domain become words and rows
     markup        words become HTML, escaped
     wording       every longer text
+    access        the door: the middleware through which every request goes; `door` has its checks
+    people_panel  who is here, the reviewers' link, deleting everything
     guard         an exception in a handler becomes one plain sentence
     theme         colours, fonts, style sheet and script
 

@@ -7,17 +7,35 @@ grow.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
-from medqlora.services.chat import ChatUpdate, GenerationSettings
-from ui import markup, present, wording
+from medqlora.services.chat import ChatUpdate, clinical_prompts
+from medqlora.services.conversations import Exchange, FileKind
+from ui import (
+    adapter_import,
+    compare_settings,
+    downloads,
+    markup,
+    present,
+    review_section,
+    wording,
+)
+from ui.compare_difference import difference_html
+from ui.compare_settings import Drawing
+from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.safety_notes import banner, safety_notes, scope
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
+
+ASKING_AT_ONCE = 8
+"""Each question holds a thread of the server while it waits for its turn."""
 
 Turns = list[dict[str, str]]
 
@@ -31,8 +49,8 @@ def build(shared: Shared) -> None:
         opening("Compare")
         run = gr.Dropdown(label="Trained model", elem_id="compare-run")
         with gr.Row():
-            base = _lay_out_chat("Before training", "compare-base")
-            tuned = _lay_out_chat("After training", "compare-tuned")
+            base = _lay_out_chat(wording.COMPARE_LEFT, "compare-base")
+            tuned = _lay_out_chat(wording.COMPARE_RIGHT, "compare-tuned")
         status = gr.HTML(elem_id="compare-status")
         with gr.Row(equal_height=True):
             prompt = gr.Textbox(
@@ -49,30 +67,28 @@ def build(shared: Shared) -> None:
                 with gr.Row():
                     stop = gr.Button("Stop", elem_id="compare-stop", min_width=60)
                     clear = gr.Button("Clear", elem_id="compare-clear", min_width=60)
-        with gr.Row(elem_id="compare-examples"):
-            examples = [
-                gr.Button(text, size="sm", elem_id=f"compare-example-{number}")
-                for number, text in enumerate(wording.EXAMPLES, 1)
-            ]
+        difference = gr.HTML(elem_id="compare-difference")
+        _lay_out_library(prompt)
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
-            settings = _lay_out_settings()
+            settings = compare_settings.lay_out()
         with gr.Accordion("What the safety filter does", open=False, elem_id="compare-safety"):
             gr.HTML(scope())
+        _lay_out_saving(handlers, [run, turns, *settings])
+        adapter_import.build(shared.services, run)
+        review_section.build(shared, tab)
     tab.select(guarded(handlers.open), [shared.run_id, run], [run, status, send], **LIGHT)
     streaming = gr.on(
         [send.click, prompt.submit],
         guarded(handlers.send),
         [run, prompt, told, turns, *settings],
-        [prompt, base, tuned, turns, status, told],
+        [prompt, base, tuned, turns, status, difference, told],
         trigger_mode="once",
-        **LIGHT,
+        **(LIGHT | {"concurrency_limit": ASKING_AT_ONCE}),
     )
     stop.click(handlers.stopped, None, status, cancels=[streaming], **LIGHT)
-    cleared = [prompt, base, tuned, turns, status]
+    cleared = [prompt, base, tuned, turns, status, difference]
     clear.click(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
     run.input(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
-    for button, text in zip(examples, wording.EXAMPLES, strict=True):
-        button.click(lambda text=text: text, None, prompt, **LIGHT)
 
 
 def _lay_out_chat(label: str, elem_id: str) -> gr.Chatbot:
@@ -83,33 +99,46 @@ def _lay_out_chat(label: str, elem_id: str) -> gr.Chatbot:
         layout="bubble",
         placeholder=wording.COMPARE_EMPTY,
         buttons=[],
+        reasoning_tags=[("<think>", "</think>")],
     )
 
 
-def _lay_out_settings() -> list[gr.Slider]:
+def _lay_out_saving(handlers: Handlers, inputs: list[Any]) -> None:
     with gr.Row():
-        length = gr.Slider(
-            16, 512, value=160, step=16, label="Longest answer, in tokens", elem_id="compare-length"
+        for kind in ("html", "csv"):
+            downloads.one_press(
+                f"Save as {kind.upper()}",
+                f"compare-save-{kind}",
+                for_reviewers(partial(handlers.save, kind)),
+                inputs,
+                size="sm",
+            )
+
+
+def _lay_out_library(prompt: gr.Textbox) -> None:
+    library = clinical_prompts()
+    topics = list(library)
+    with gr.Row(elem_id="compare-library"):
+        topic = gr.Dropdown(
+            topics, value=topics[0], label="Prompt library", elem_id="compare-topic", scale=1
         )
-        temperature = gr.Slider(
-            0.0,
-            1.5,
-            value=0.0,
-            step=0.1,
-            label="Temperature",
-            info="0 always gives the same answer; higher varies more.",
-            elem_id="compare-temperature",
+        question = gr.Dropdown(
+            list(library[topics[0]]),
+            value=None,
+            label="Choose a question",
+            info=wording.LIBRARY_HELP,
+            elem_id="compare-question",
+            scale=3,
         )
-        penalty = gr.Slider(
-            1.0,
-            2.0,
-            value=1.1,
-            step=0.05,
-            label="Repetition penalty",
-            info="Above 1 discourages repeating.",
-            elem_id="compare-repetition-penalty",
-        )
-    return [length, temperature, penalty]
+    topic.input(
+        for_reviewers(
+            lambda chosen: gr.Dropdown(choices=list(library.get(chosen, ())), value=None)
+        ),
+        topic,
+        question,
+        **LIGHT,
+    )
+    question.input(for_reviewers(lambda chosen: chosen or ""), question, prompt, **LIGHT)
 
 
 class Handlers:
@@ -123,7 +152,9 @@ class Handlers:
         self._training = services.training
         self._chat = services.chat
         self._screening = services.screening
+        self._conversations = services.conversations
 
+    @for_reviewers
     def open(self, run_id: str, shown: str | None) -> list[Any]:
         """The tab is opened: the model chosen last, else the newest."""
         trained = [one for one in self._training.runs() if one.has_adapter]
@@ -134,62 +165,108 @@ class Handlers:
             return [run, markup.notice(wording.NO_FINISHED_RUN, "warn"), gr.Button()]
         return [run, markup.notice(wording.COMPARE_READY), gr.Button(interactive=True)]
 
+    @for_reviewers
     def send(
         self,
         run_id: str | None,
         prompt: str,
         told: str,
         turns: dict[str, Turns],
-        length: float,
-        temperature: float,
-        penalty: float,
+        *drawn: Any,
     ) -> Iterator[list[Any]]:
         """Asks both, and shows their answers as they grow."""
         if not run_id:
             raise EvaluationError(
                 "There is no trained model yet.", hint="Start a run in Train and let it end."
             )
-        warning = phi_warning(self._screening, prompt, told)
+        drawing = Drawing.of(*drawn)
+        typed = f"{drawing.system_prompt}\n{prompt}".strip()
+        warning = phi_warning(self._screening, typed, told)
         if warning:
-            yield [*[gr.skip()] * 4, warning, prompt]
+            yield [*[gr.skip()] * 4, warning, gr.skip(), typed]
             return
         asked = {"role": "user", "content": prompt}
         base, tuned = [*turns["base"], asked], [*turns["tuned"], asked]
-        settings = GenerationSettings(
-            max_new_tokens=int(length), temperature=temperature, repetition_penalty=penalty
+        updates = self._chat.stream(
+            run_id,
+            base_turns=drawing.told_to(base),
+            tuned_turns=drawing.told_to(tuned),
+            settings=drawing.settings,
         )
-        updates = self._chat.stream(run_id, base_turns=base, tuned_turns=tuned, settings=settings)
         try:
             for update in updates:
                 yield [*_shown(update, base, tuned), ""]
         except MedQLoRAError as error:
             # The question is given back, and the page says why instead of waiting for ever.
             said = markup.notice(str(error), "bad")
-            yield [prompt, turns["base"], turns["tuned"], turns, said, told]
+            shown = [_displayed(turns["base"]), _displayed(turns["tuned"])]
+            yield [prompt, *shown, turns, said, gr.skip(), told]
             raise
 
+    def save(
+        self, kind: FileKind, run_id: str | None, turns: dict[str, Turns], *drawn: Any
+    ) -> Path:
+        """Writes the conversation where the browser may fetch it."""
+        drawing = Drawing.of(*drawn)
+        name = self._training.spec(run_id).name if run_id else ""
+        return self._conversations.write(
+            downloads.folder(),
+            kind,
+            names=(wording.COMPARE_LEFT, f"{wording.COMPARE_RIGHT} ({name})"),
+            exchanges=_exchanges(turns),
+            settings=drawing.settings,
+            system_prompt=drawing.system_prompt,
+        )
+
+    @for_reviewers
     def stopped(self) -> str:
         """The answers were stopped."""
         return markup.notice(wording.COMPARE_STOPPED)
 
+    @for_reviewers
     def clear(self) -> list[Any]:
         """Begins a new conversation."""
-        return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY)]
+        return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY), ""]
 
 
 def _shown(update: ChatUpdate, base: Turns, tuned: Turns) -> list[Any]:
-    grown_base, grown_tuned = _answered(base, update.base_text), _answered(tuned, update.tuned_text)
+    # Both get their turn at once, so that the two conversations stay in step when one is stopped.
+    is_said = bool(update.base_text or update.tuned_text or update.is_done)
+    grown_base = _answered(base, update.base_text) if is_said else base
+    grown_tuned = _answered(tuned, update.tuned_text) if is_said else tuned
+    difference = difference_html(update.base_text, update.tuned_text) if update.is_done else ""
     return [
         "",
-        grown_base,
-        grown_tuned,
+        _displayed(grown_base, is_growing=not update.is_done),
+        _displayed(grown_tuned, is_growing=not update.is_done),
         {"base": grown_base, "tuned": grown_tuned},
         _status(update),
+        difference,
     ]
 
 
 def _answered(turns: Turns, text: str) -> Turns:
-    return [*turns, {"role": "assistant", "content": text}] if text else turns
+    return [*turns, {"role": "assistant", "content": text}]
+
+
+def _displayed(turns: Turns, *, is_growing: bool = False) -> Turns:
+    """What the page shows: an answer without a word is said to be one, once it is complete."""
+    if is_growing and turns and not turns[-1]["content"].strip():
+        turns = turns[:-1]
+    return [
+        one if one["content"].strip() else {**one, "content": wording.NO_ANSWER} for one in turns
+    ]
+
+
+def _exchanges(turns: dict[str, Turns]) -> list[Exchange]:
+    """Questions with both answers; one that was stopped before its answers is left out."""
+    both = zip(turns["base"], turns["tuned"], strict=False)
+    said = [(base["role"], base["content"], tuned["content"]) for base, tuned in both]
+    return [
+        Exchange(question=asked[1], left=answered[1], right=answered[2])
+        for asked, answered in pairwise(said)
+        if asked[0] == "user" and answered[0] == "assistant"
+    ]
 
 
 def _status(update: ChatUpdate) -> str:
@@ -197,8 +274,8 @@ def _status(update: ChatUpdate) -> str:
         return banner(update) + markup.progress(update.phase, None)
     facts = markup.facts(
         {
-            "Before training": f"{update.base_tokens} tokens",
-            "After training": f"{update.tuned_tokens} tokens",
+            wording.COMPARE_LEFT: f"{update.base_tokens} tokens",
+            wording.COMPARE_RIGHT: f"{update.tuned_tokens} tokens",
             "Time": present.duration(update.seconds),
         }
     )

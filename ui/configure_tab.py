@@ -93,7 +93,7 @@ class Handlers:
         """What is known of a model before it is loaded, and whether it can be used here."""
         del dataset_id
         try:
-            return [self._note(model_name), True]
+            return [self._note(model_name or ""), True]  # an emptied field gives None
         except ModelError as error:
             kept_model = wording.MODEL_KEPT.format(model=self._model_of(kept))
             return [markup.notice(f"{error} {kept_model}", "bad"), False]
@@ -151,7 +151,8 @@ class Handlers:
     def _summary(self, config: QLoRAConfig, dataset_id: str) -> str:
         batch = config.effective_batch_size
         if not dataset_id:
-            return markup.notice(wording.SETTINGS_FINE_WITHOUT_DATA.format(batch=batch))
+            fine = wording.SETTINGS_FINE_WITHOUT_DATA.format(batch=batch)
+            return markup.notice(fine) + self._memory(config)
         card = self._datasets.card(dataset_id)
         sentence = wording.SETTINGS_FINE.format(
             steps=f"{config.total_steps(card.num_train):,}",
@@ -159,7 +160,14 @@ class Handlers:
             name=card.name,
             entries=f"{card.num_train:,}",
         )
-        return markup.notice(sentence, "good")
+        return markup.notice(sentence, "good") + self._memory(config)
+
+    def _memory(self, config: QLoRAConfig) -> str:
+        try:
+            found = self._configuration.memory(config)
+        except ModelError:
+            return ""  # what is wrong with the model is said beside it
+        return markup.notice(found.message, "plain" if found.verdict == "fits" else "warn")
 
 
 def _reasons(suggestion: Suggestion) -> str:

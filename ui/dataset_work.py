@@ -100,8 +100,10 @@ class Handlers:
         """Reads and prepares the data that ships with the project."""
         return self._following({"job": self._imports.start_import(None), "is_sample": True})
 
-    def read(self, path: str) -> Updates:
+    def read(self, path: str | None) -> Updates:
         """Reads an uploaded file."""
+        if not path:
+            raise DataError("There is no file yet.", hint="Drop one on the field.")
         return self._following({"job": self._imports.start_import(Path(path))})
 
     def fetch(self, name: str) -> Updates:
@@ -129,6 +131,8 @@ class Handlers:
 
     def propose(self, work: Work, number: str) -> Updates:
         """One of the readings was chosen: its columns, to be looked at and changed."""
+        if not work.get("asked") or not number.isdecimal():
+            raise DataError("That is not one of the readings.", hint="Upload the file again.")
         try:
             self._imports.require_success(work["asked"])
         except MappingNeededError as error:

@@ -15,7 +15,16 @@ import gradio as gr
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import EvaluationError
 from medqlora.services import Services
-from ui import markup, present, safety_panel, wording
+from medqlora.services.evaluation import EvaluationSummary
+from ui import (
+    exam_panel,
+    markup,
+    present,
+    present_evaluation,
+    report_button,
+    safety_panel,
+    wording,
+)
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, phi_warning, tab_name
 
@@ -28,51 +37,69 @@ def build(shared: Shared, timer: gr.Timer) -> None:
     with gr.Tab("Evaluate", id=tab_name("Evaluate"), elem_id=tab_name("Evaluate")) as tab:
         seen, told = gr.State([0, 0]), gr.State("")
         opening("Evaluate")
-        with gr.Row(equal_height=False):
-            with gr.Column(scale=2, min_width=320):
-                run = gr.Dropdown(label="Trained model", elem_id="evaluate-run")
-                source = gr.Radio(
-                    [HELD_OUT, OWN], value=HELD_OUT, label="What to ask", elem_id="evaluate-source"
-                )
-                limit = gr.Slider(
-                    4, 200, value=24, step=4, label="How many entries", elem_id="evaluate-limit"
-                )
-                queries = gr.Textbox(
-                    label="Questions",
-                    info=wording.QUERIES_HELP,
-                    lines=5,
-                    visible=False,
-                    elem_id="evaluate-queries",
-                )
-                length = gr.Slider(
-                    16,
-                    512,
-                    value=96,
-                    step=16,
-                    label="Longest answer, in tokens",
-                    info="Three tokens are about two words.",
-                    elem_id="evaluate-length",
-                )
-                with gr.Row():
-                    start = gr.Button(
-                        "Start", variant="primary", elem_id="evaluate-start", interactive=False
-                    )
-                    stop = gr.Button("Stop", elem_id="evaluate-stop", interactive=False)
-            with gr.Column(scale=3, min_width=360):
-                with gr.Row(equal_height=False, elem_classes="mq-results"):
-                    shown = gr.Dropdown(label="Results of", elem_id="evaluate-shown", scale=3)
-                    csv = gr.DownloadButton(
-                        "Download CSV",
-                        elem_id="evaluate-csv",
-                        visible=False,
-                        scale=0,
-                        min_width=160,
-                    )
-                progress = gr.HTML(elem_id="evaluate-progress")
-                summary = gr.HTML(elem_id="evaluate-summary")
-        items = gr.HTML(elem_id="evaluate-items")
-        with gr.Accordion("Forgetting and safety panel", open=False, elem_id="evaluate-panel"):
-            safety_panel.build(shared, timer, tab)
+        with gr.Tabs(elem_id="evaluate-parts"):
+            with gr.Tab(wording.WRITTEN_ANSWERS, elem_id="evaluate-written"):
+                with gr.Row(equal_height=False):
+                    with gr.Column(scale=2, min_width=320):
+                        run = gr.Dropdown(label="Trained model", elem_id="evaluate-run")
+                        source = gr.Radio(
+                            [HELD_OUT, OWN],
+                            value=HELD_OUT,
+                            label="What to ask",
+                            elem_id="evaluate-source",
+                        )
+                        limit = gr.Slider(
+                            4,
+                            200,
+                            value=24,
+                            step=4,
+                            label="How many entries",
+                            elem_id="evaluate-limit",
+                        )
+                        queries = gr.Textbox(
+                            label="Questions",
+                            info=wording.QUERIES_HELP,
+                            lines=5,
+                            visible=False,
+                            elem_id="evaluate-queries",
+                        )
+                        length = gr.Slider(
+                            16,
+                            512,
+                            value=96,
+                            step=16,
+                            label="Longest answer, in tokens",
+                            info="Three tokens are about two words.",
+                            elem_id="evaluate-length",
+                        )
+                        with gr.Row():
+                            start = gr.Button(
+                                "Start",
+                                variant="primary",
+                                elem_id="evaluate-start",
+                                interactive=False,
+                            )
+                            stop = gr.Button("Stop", elem_id="evaluate-stop", interactive=False)
+                        report_button.build(shared, run)
+                    with gr.Column(scale=3, min_width=360):
+                        with gr.Row(equal_height=False, elem_classes="mq-results"):
+                            shown = gr.Dropdown(
+                                label="Results of", elem_id="evaluate-shown", scale=3
+                            )
+                            csv = gr.DownloadButton(
+                                "Download CSV",
+                                elem_id="evaluate-csv",
+                                visible=False,
+                                scale=0,
+                                min_width=160,
+                            )
+                        progress = gr.HTML(elem_id="evaluate-progress")
+                        summary = gr.HTML(elem_id="evaluate-summary")
+                items = gr.HTML(elem_id="evaluate-items")
+            with gr.Tab(wording.EXAM, elem_id="evaluate-exams"):
+                exam_panel.build(shared, timer, tab)
+            with gr.Tab("Forgetting and safety", elem_id="evaluate-panel"):
+                safety_panel.build(shared, timer, tab)
     live = [shown, progress, summary, items, csv, start, stop, seen]
     tab.select(guarded(handlers.open), [shared.run_id, shown], [run, *live], **LIGHT)
     source.input(
@@ -180,22 +207,53 @@ class Handlers:
         figures = self._evaluation.summary(evaluation_id)
         if not figures.metrics:
             return markup.notice(wording.WITHOUT_REFERENCE)
-        rows = [
-            (
-                one.label,
-                f"{one.mean_base:.3f}",
-                f"{one.mean_finetuned:.3f}",
-                f"{one.difference:+.3f}",
-                one.verdict,
+        table = markup.table(
+            present_evaluation.SUMMARY_HEADERS,
+            present_evaluation.summary_rows(figures),
+            caption=f"{figures.num_scored} answers",
+            whole=True,
+        )
+        meanings = [(one.label, one.help) for one in figures.metrics]
+        return (
+            table
+            + markup.note(wording.SUMMARY_NOTE)
+            + markup.details(wording.SCORES_EXPLAINED, markup.record(meanings, caption="Scores"))
+            + self._by_label(figures)
+            + self._extremes(evaluation_id, figures)
+        )
+
+    def _by_label(self, figures: EvaluationSummary) -> str:
+        rows = present_evaluation.label_rows(figures)
+        if not rows:
+            return ""
+        table = markup.table(
+            present_evaluation.LABEL_HEADERS, rows, caption="Token F1", numeric=True
+        )
+        return markup.details(wording.BY_LABEL, table)
+
+    def _extremes(self, evaluation_id: str, figures: EvaluationSummary) -> str:
+        items = {one.index: one for one in self._evaluation.items(evaluation_id)}
+        return "".join(
+            markup.details(
+                title,
+                markup.table(
+                    present_evaluation.ITEM_HEADERS,
+                    present_evaluation.item_rows([items[index] for index in indices]),
+                    caption=title,
+                ),
             )
-            for one in figures.metrics
-        ]
-        table = markup.table(present.SUMMARY_HEADERS, rows, caption=f"{figures.num_scored} answers")
-        return table + markup.note(wording.SUMMARY_NOTE)
+            for title, indices in (
+                (wording.MOST_GAINED, figures.most_gained),
+                (wording.MOST_LOST, figures.most_lost),
+            )
+            if indices
+        )
 
     def _items(self, evaluation_id: str) -> str:
-        rows = present.item_rows(self._evaluation.items(evaluation_id))
-        return markup.table(present.ITEM_HEADERS, rows, caption="Answers") if rows else ""
+        rows = present_evaluation.item_rows(self._evaluation.items(evaluation_id))
+        return (
+            markup.table(present_evaluation.ITEM_HEADERS, rows, caption="Answers") if rows else ""
+        )
 
     def _download(self, evaluation_id: str, *, is_ready: bool) -> Any:
         if not is_ready:

@@ -9,21 +9,28 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-import secrets
 import shutil
 import signal
 import tempfile
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from starlette.middleware import Middleware
 
 from medqlora.errors import SessionError
 from medqlora.services import Services, claim_workspace
-from ui import theme, wording
-from ui.layout import build_page
+from ui import people_panel, theme
+from ui.access import Door, without_foreign_origins
+from ui.door.audit import AuditLog
+from ui.door.keys import KeyRing
+from ui.door.quiet import keep_values_out_of_the_log
+from ui.door.uploads import UploadRules, sweep
+from ui.door.visitors import Access
+from ui.layout import UPLOADS_CHECKED_EVERY, UPLOADS_KEPT, build_page
 
-USER = "owner"
-PASSWORD_BYTES = 24
 SESSIONS_KEPT = 100
+AUDIT_LOG = "audit.jsonl"
 
 
 def serve(
@@ -49,30 +56,48 @@ def serve(
         MedQLoRAError: The workspace or the port cannot be used.
     """
     logging.basicConfig(format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    keep_values_out_of_the_log()
     services = Services.open(workspace, mirror=mirror)
     claim = claim_workspace(services.workspace)
     private = Path(tempfile.mkdtemp(prefix="medqlora-page-"))
     try:
         services.attach()
         _keep_private(private)
-        _serve(services, host=host, port=port, share=share, max_upload_mb=max_upload_mb)
+        _serve(services, private, host=host, port=port, share=share, max_upload_mb=max_upload_mb)
     finally:
         services.close()
         os.close(claim)
         shutil.rmtree(private, ignore_errors=True)
 
 
-def _serve(services: Services, *, host: str, port: int, share: bool, max_upload_mb: int) -> None:
-    page = build_page(services)
+def _serve(
+    services: Services,
+    private: Path,
+    *,
+    host: str,
+    port: int,
+    share: bool,
+    max_upload_mb: int,
+) -> None:
+    access = Access(
+        audit=AuditLog(services.workspace.root / AUDIT_LOG),
+        uploads=UploadRules(private, max_upload_mb * 1_000_000),
+        port=port,
+        # Who is at this machine needs no login; as soon as others can reach the page, all do.
+        keys=KeyRing() if share or not _is_loopback(host) else None,
+    )
+    page = build_page(services, access)
     # Every handler goes through the queue: the direct way in would pass its limits by.
     page.queue(api_open=False)
     stop = _until_told_to_stop()
-    # Who is at this machine needs no login; as soon as others can reach the page, everybody does.
-    password = secrets.token_urlsafe(PASSWORD_BYTES) if share or not _is_loopback(host) else ""
     try:
         _, url, public_url = page.launch(
-            auth=(USER, password) if password else None,
-            auth_message=wording.LOGIN if password else None,
+            app_kwargs={
+                "middleware": [Middleware(Door, access=access, page=page)],
+                "lifespan": without_foreign_origins,
+                # Nobody needs a description of how to call the page by program.
+                "openapi_url": None,
+            },
             server_name=host,
             server_port=port,
             share=share,
@@ -88,7 +113,6 @@ def _serve(services: Services, *, host: str, port: int, share: bool, max_upload_
             mcp_server=False,
             max_file_size=f"{max_upload_mb}mb",
             state_session_capacity=SESSIONS_KEPT,
-            allowed_paths=[str(theme.plotly_file())],
             blocked_paths=[str(services.workspace.root)],
             theme=theme.make_theme(),
             css=theme.stylesheet(),
@@ -98,10 +122,14 @@ def _serve(services: Services, *, host: str, port: int, share: bool, max_upload_
         raise SessionError(
             f"Port {port} cannot be used.", hint="Choose another one with --port, for example 7861."
         ) from error
+    access.url = public_url or url
+    if public_url:
+        access.own_hosts.add(urlsplit(public_url).netloc.lower())
     _say_where(url, public_url, share=share)
-    if password:
-        print(f"Login: user {USER}, password {password}", flush=True)
-    stop.wait()
+    if access.keys:
+        people_panel.print_keys(access)
+    while not stop.wait(UPLOADS_CHECKED_EVERY):
+        sweep(private, seconds=UPLOADS_KEPT)
     print("Stopping the page; a training that is going on goes on.", flush=True)
     page.close(verbose=False)
 
@@ -111,6 +139,9 @@ def _keep_private(private: Path) -> None:
     empty = private / "empty"
     empty.mkdir()
     os.environ["GRADIO_TEMP_DIR"] = str(private / "files")
+    # Parts of an upload lie here until it is whole. Not in the environment: workers outlive us.
+    (private / "parts").mkdir()
+    tempfile.tempdir = str(private / "parts")
     os.chdir(empty)
 
 

@@ -17,17 +17,24 @@ from ui import (
     evaluate_tab,
     markup,
     monitor_tab,
+    people_panel,
     train_tab,
     wording,
 )
+from ui.door.visitors import Access
 from ui.shared import LIGHT, Shared, tab_name
 
 TICK_SECONDS = 1.0
 UPLOADS_CHECKED_EVERY, UPLOADS_KEPT = 600, 3600  # seconds
 
 
-def build_page(services: Services) -> gr.Blocks:
-    """The whole page over `services`."""
+def build_page(services: Services, access: Access | None = None) -> gr.Blocks:
+    """The whole page over `services`.
+
+    Args:
+        services: The backend.
+        access: Who may come in; None where nobody is served.
+    """
     page = gr.Blocks(
         title=wording.TITLE,
         analytics_enabled=False,
@@ -54,6 +61,8 @@ def build_page(services: Services) -> gr.Blocks:
             monitor_tab.build(shared, timers["Monitor"])
             evaluate_tab.build(shared, timers["Evaluate"])
             compare_tab.build(shared)
+        if access is not None:
+            people_panel.build(services, access)
         gr.HTML(_footer(), elem_id="footer")
         tabs.select(_only_open_tab_ticks(list(timers)), None, list(timers.values()), **LIGHT)
     return page

@@ -52,7 +52,12 @@ def facts(pairs: Mapping[str, str]) -> str:
 
 
 def table(
-    headers: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str, numeric: bool = False
+    headers: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    caption: str,
+    numeric: bool = False,
+    whole: bool = False,
 ) -> str:
     """A table that scrolls within its own box.
 
@@ -61,12 +66,13 @@ def table(
         rows: Cells, row by row.
         caption: What the table holds, for screen readers.
         numeric: Whether all columns but the first hold figures.
+        whole: Whether it is as high as it needs to be, because every row counts.
     """
     head = "".join(f'<th scope="col">{safe(name)}</th>' for name in headers)
     body = "".join(
         "<tr>" + "".join(f"<td>{safe(cell)}</td>" for cell in row) + "</tr>" for row in rows
     )
-    kind = " mq-numeric" if numeric else ""
+    kind = (" mq-numeric" if numeric else "") + (" mq-whole" if whole else "")
     return (
         f'<div class="mq-table{kind}" tabindex="0" role="region" '
         f'aria-label="{safe(caption)}"><table>'
@@ -108,6 +114,41 @@ def steps(title: str, texts: Iterable[str]) -> str:
     """What to do, one thing after the other."""
     items = "".join(f"<li>{safe(text)}</li>" for text in texts)
     return f'<div class="mq-steps"><b>{safe(title)}</b><ol>{items}</ol></div>'
+
+
+def accuracies(
+    rows: Iterable[tuple[str, float, tuple[float, float]]], *, chance: float, caption: str
+) -> str:
+    """Shares with their intervals on one scale from 0 to 100 %, and where guessing lies.
+
+    Args:
+        rows: Name, share and interval, the last two from 0 to 1.
+        chance: What guessing scores, 0 to 1.
+        caption: What the picture shows, for screen readers.
+    """
+    lines = "".join(
+        f'<div class="mq-scale-row"><b>{safe(name)}</b><div class="mq-scale-line">'
+        f'<i class="mq-scale-chance" style="left:{100 * chance:.2f}%"></i>'
+        f'<i class="mq-scale-span" style="left:{100 * low:.2f}%;'
+        f'width:{100 * (high - low):.2f}%"></i>'
+        f'<i class="mq-scale-point" style="left:{100 * share:.2f}%"></i></div>'
+        f"<span>{100 * share:.1f} % <small>({100 * low:.0f} to {100 * high:.0f})</small></span>"
+        "</div>"
+        for name, share, (low, high) in rows
+    )
+    return f'<div class="mq-scale" role="img" aria-label="{safe(caption)}">{lines}</div>'
+
+
+def section(title: str, *parts: str) -> str:
+    """A titled box around parts that are HTML already."""
+    return f'<section class="mq-box"><h3>{safe(title)}</h3>{"".join(parts)}</section>'
+
+
+def details(summary: str, *parts: str) -> str:
+    """Parts that are HTML already, folded away under a summary."""
+    return (
+        f'<details class="mq-details"><summary>{safe(summary)}</summary>{"".join(parts)}</details>'
+    )
 
 
 def progress(label: str, share: float | None, *, detail: str = "", tone: Tone = "plain") -> str:

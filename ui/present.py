@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from medqlora.domain.evaluation import ItemResult
 from medqlora.domain.resources import EnvironmentConfig
 from medqlora.domain.snapshot import Message, RunSnapshot
 from medqlora.services.configuration import CatalogEntry, CompatibilityReport
@@ -26,11 +25,6 @@ STATES: Mapping[str, str] = {
 }
 TONES: Mapping[str, Tone] = {"succeeded": "good", "stopped": "warn", "failed": "bad"}
 SEVERITIES: Mapping[str, Tone] = {"error": "bad", "warning": "warn", "info": "plain"}
-METRICS: Mapping[str, str] = {
-    "token_f1": "Token F1",
-    "rouge_l": "ROUGE-L",
-    "exact_match": "Exact match",
-}
 SHOWN_CHARS = 400
 NONE = "-"
 
@@ -154,31 +148,3 @@ def share_done(snapshot: RunSnapshot) -> float | None:
 def messages(said: Sequence[Message]) -> list[tuple[str, Tone, str]]:
     """A run's sentences, newest first."""
     return [(f"{one.at:%H:%M:%S}", SEVERITIES[one.level], one.text) for one in reversed(said)]
-
-
-# Evaluations
-
-SUMMARY_HEADERS = ("Score", "Before", "After", "Difference", "What it means")
-
-
-ITEM_HEADERS = ("", "Question", "Reference answer", "Before training", "After training")
-
-
-def item_rows(items: Iterable[ItemResult]) -> list[tuple[str, ...]]:
-    """Evaluated items, cut for a table."""
-    return [
-        (
-            str(one.index),
-            shortened(one.base.query),
-            shortened(one.reference or NONE),
-            shortened(one.base.response) + _scores(one.base.scores),
-            shortened(one.finetuned.response) + _scores(one.finetuned.scores),
-        )
-        for one in items
-    ]
-
-
-def _scores(scores: Mapping[str, float]) -> str:
-    named = (f"{METRICS.get(name, name)} {value:.2f}" for name, value in scores.items())
-    text = " · ".join(named)
-    return f"\n\n{text}" if text else ""

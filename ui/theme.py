@@ -6,7 +6,6 @@ and the dark look. What is on the pages is for `layout` and the tabs.
 
 from __future__ import annotations
 
-import json
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -80,8 +79,12 @@ def stylesheet() -> str:
 
 def head() -> str:
     """Our script for the page's head; it fetches Plotly from this server when first needed."""
-    script = (ASSETS / "page.js").read_text(encoding="utf-8")
-    return f"<script>window.mqPlotlyPath = {json.dumps(str(plotly_file()))};\n{script}</script>"
+    return '<script src="page/page.js"></script>'
+
+
+def scripts() -> dict[str, Path]:
+    """The scripts that the page loads from `page/`, by name."""
+    return {"page.js": ASSETS / "page.js", "plotly.min.js": plotly_file()}
 
 
 def plotly_file() -> Path:

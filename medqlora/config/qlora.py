@@ -13,6 +13,7 @@ from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from medqlora.config.arguments import sft_config
 from medqlora.config.presets import suited_to_card
 from medqlora.config.setting import checked, nearest, setting, settings_of
 from medqlora.domain.resources import GPUInfo
@@ -132,6 +133,12 @@ class QLoRAConfig:
         maximum=256,
         advice="1 to 8 fits most cards.",
     )
+    auto_find_batch_size: bool = setting(
+        True,
+        label="Find the batch size",
+        help="On a GPU: as many entries at once as fit, keeping the number a step.",
+        section="Batch and length",
+    )
     gradient_accumulation_steps: int = setting(
         1,
         label="Gradient accumulation",
@@ -232,6 +239,12 @@ class QLoRAConfig:
         False,
         label="Gradient checkpointing",
         help="Computes activations twice instead of keeping them: less memory, more time.",
+        section="Advanced",
+    )
+    padding_free: bool = setting(
+        True,
+        label="No padding",
+        help="Lays entries side by side, if it is proven that they cannot see each other.",
         section="Advanced",
     )
     engine: str = setting(
@@ -340,43 +353,7 @@ class QLoRAConfig:
             output_dir: Where the trainer writes.
             num_entries: Training entries, for what is given as a share of the run.
         """
-        import torch
-        from trl import SFTConfig
-
-        total = self.total_steps(num_entries)
-        dtype = self.resolved_compute_dtype()
-        return SFTConfig(
-            output_dir=str(output_dir),
-            max_steps=total,
-            per_device_train_batch_size=self.per_device_train_batch_size,
-            per_device_eval_batch_size=2 * self.per_device_train_batch_size,  # no activations kept
-            gradient_accumulation_steps=self.gradient_accumulation_steps,
-            learning_rate=self.learning_rate,
-            lr_scheduler_type=self.lr_scheduler_type,
-            warmup_steps=round(total * self.warmup_share),
-            weight_decay=self.weight_decay,
-            max_grad_norm=self.max_grad_norm,
-            optim=self.optim,
-            seed=self.seed,
-            data_seed=self.seed,
-            use_cpu=not torch.cuda.is_available(),
-            bf16=dtype == "bfloat16",
-            fp16=dtype == "float16",
-            gradient_checkpointing=self.gradient_checkpointing,
-            max_length=None,  # MedicalTokenizer has cut the rows and can say which
-            packing=False,
-            logging_steps=1,
-            logging_nan_inf_filter=False,  # the default shows a NaN loss as 0.0 for ever after
-            eval_strategy="steps",
-            eval_steps=self.eval_steps or max(math.ceil(total / 3), 1),
-            save_strategy="steps",
-            save_steps=self.save_steps,
-            save_total_limit=None,  # CheckpointManager rotates, after validating
-            report_to="none",
-            disable_tqdm=True,
-            dataloader_pin_memory=False,
-            remove_unused_columns=False,
-        )
+        return sft_config(self, output_dir, num_entries=num_entries)
 
     def changed(self, **values: Any) -> QLoRAConfig:
         """A copy with some settings changed, checked again."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from medqlora.data.choices import Options, letter_of, options_of, right_option, with_options
@@ -29,6 +29,7 @@ class Candidate:
         entry: The entry; None when prompt, response or the whole row could not be read.
         problem: Why the row could not be read, empty when it could.
         option: The letter of the right option; empty for an open question.
+        options: The options by letter; empty for an open question.
         is_multi_turn: Whether the row is a conversation whose earlier turns became context.
     """
 
@@ -40,6 +41,7 @@ class Candidate:
     entry: MedicalDataEntry | None = None
     problem: str = ""
     option: str = ""
+    options: Options = field(default_factory=dict)
     is_multi_turn: bool = False
 
 
@@ -55,7 +57,7 @@ def _candidate(row: Row, mapping: ColumnMapping) -> Candidate:
     prompt = _prompt(row.values, mapping)
     response = _response(row.values, mapping, options)
     if prompt is None or response is None:
-        return Candidate(row.number, row.place, prompt, response)
+        return Candidate(row.number, row.place, prompt, response, options=options)
     entry = _entry(row.values, mapping, prompt=prompt, response=response, options=options)
     if problem := _problem(entry):
         return Candidate(row.number, row.place, problem=problem)
@@ -68,6 +70,7 @@ def _candidate(row: Row, mapping: ColumnMapping) -> Candidate:
         is_choice=bool(option),
         entry=entry,
         option=option,
+        options=options,
         is_multi_turn=entry.context is not None and mapping.context == _earlier(mapping),
     )
 

@@ -19,7 +19,9 @@ class EvaluationResult:
         response: What the model said.
         num_tokens: Tokens it generated.
         seconds: Wall time of the generation.
-        scores: Score by metric name, 0 to 1; empty without a reference answer.
+        scores: Figure by metric name; empty without a reference answer.
+        reference_loss: Mean negative log-likelihood of the reference's tokens in nats, as training
+            measures it; None without a reference answer or where it cannot be measured.
         filter_result: What the safety filter said of the response, or None where it was not asked.
     """
 
@@ -29,6 +31,7 @@ class EvaluationResult:
     seconds: float
     scores: Mapping[str, float] = field(default_factory=dict)
     filter_result: FilterResult | None = None
+    reference_loss: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-JobKind = Literal["train", "evaluate", "import", "prepare", "measure"]
+JobKind = Literal["train", "evaluate", "import", "prepare", "measure", "benchmark"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

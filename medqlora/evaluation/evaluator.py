@@ -8,6 +8,7 @@ answer is medically right.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from medqlora.data.tokenizer import user_message
@@ -17,6 +18,7 @@ from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import EvaluationError
 from medqlora.evaluation.comparator import ResponseComparator
 from medqlora.evaluation.metrics import score
+from medqlora.evaluation.reference_loss import reference_losses
 from medqlora.evaluation.safety import SafetyFilter
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER
 from medqlora.models.generation import Generated, carries_adapters, generate
@@ -89,17 +91,34 @@ class MedicalQueryEvaluator:
             should_stop=should_stop,
         )
         return [
-            ItemResult(
-                index=first_index + i,
-                reference=entry.answer or None,
-                base=self._result(entry.question, answers[i], reference=entry.answer or None),
-                finetuned=self._result(
-                    entry.question, answers[len(entries) + i], reference=entry.answer or None
-                ),
-                metadata=entry.metadata,
+            self._item(
+                first_index + i, entry, model, base=answers[i], tuned=answers[len(entries) + i]
             )
             for i, entry in enumerate(entries)
         ]
+
+    def _item(
+        self,
+        index: int,
+        entry: MedicalDataEntry,
+        model: PeftModel,
+        *,
+        base: Generated,
+        tuned: Generated,
+    ) -> ItemResult:
+        reference = entry.answer or None
+        base_loss, tuned_loss = reference_losses(model, self._tokenizer, entry)
+        return ItemResult(
+            index=index,
+            reference=reference,
+            base=replace(
+                self._result(entry.question, base, reference=reference), reference_loss=base_loss
+            ),
+            finetuned=replace(
+                self._result(entry.question, tuned, reference=reference), reference_loss=tuned_loss
+            ),
+            metadata=entry.metadata,
+        )
 
     def compare_responses(
         self, query: str, base_response: str, finetuned_response: str

@@ -25,8 +25,8 @@ _DRAWS_AT_ONCE = 1_000_000
 Interval = tuple[float, float]
 
 
-def wilson_interval(num_right: int, *, n: int) -> Interval:
-    """Wilson's 95 % score interval of a share, `(low, high)` (Wilson 1927)."""
+def wilson_interval(num_right: float, *, n: int) -> Interval:
+    """Wilson's 95 % score interval of a share, `(low, high)` (Wilson 1927); halves may count."""
     z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
     share = num_right / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)

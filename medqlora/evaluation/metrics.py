@@ -1,4 +1,4 @@
-"""Text metrics: how close a response comes to a reference answer, 0 to 1.
+"""Text metrics: how close a response comes to a reference answer, and what else can be counted.
 
 A metric is one row of `METRICS`; a row added there is computed, averaged, tabulated and shown
 without another line. The metrics compare wording. They do not judge whether a response is
@@ -35,19 +35,22 @@ _MEANINGFUL = re.compile(r"(?<=\d)[.,:/\u2044-](?=\d)|[<>\u2264\u2265+]|(?<!\w)-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextMetric:
-    """One way to compare a response with a reference.
+    """One figure of a response, mostly how close it comes to a reference.
 
     Attributes:
         name: Stable name, the key in `scores` and the stem of its CSV columns.
         label: Its name on screen.
         help: What the number means, one sentence for a clinician.
-        function: `(response, reference) -> float`, 0 (nothing in common) to 1 (the same).
+        function: `(response, reference) -> float`; of a score, 0 (nothing in common) to 1 (the
+            same).
+        is_score: Whether more is better; else it is a count, and more is only more.
     """
 
     name: str
     label: str
     help: str
     function: Callable[[str, str], float]
+    is_score: bool = True
 
 
 def normalise(text: str) -> str:
@@ -107,16 +110,54 @@ class _RougeWords:
         return _WORD.findall("".join(letters))[:ROUGE_MAX_WORDS]
 
 
+def rouge_1(response: str, reference: str) -> float:
+    """ROUGE-1: shared words; see `rouge_l`."""
+    return _rouge("rouge1", response, reference)
+
+
+def rouge_2(response: str, reference: str) -> float:
+    """ROUGE-2: shared pairs of neighbouring words; see `rouge_l`."""
+    return _rouge("rouge2", response, reference)
+
+
 def rouge_l(response: str, reference: str) -> float:
     """ROUGE-L F-measure (Lin 2004) by the `rouge-score` library, without stemming.
 
     Reads the first 2,000 words of each text.
     """
+    return _rouge("rougeL", response, reference)
+
+
+def _rouge(kind: str, response: str, reference: str) -> float:
     # Not at the top: it imports nltk, 0.7 s that a reader of the labels need not pay.
     from rouge_score.rouge_scorer import RougeScorer
 
-    scorer = RougeScorer(["rougeL"], tokenizer=_RougeWords())
-    return float(scorer.score(reference, response)["rougeL"].fmeasure)
+    scorer = RougeScorer([kind], tokenizer=_RougeWords())
+    return float(scorer.score(reference, response)[kind].fmeasure)
+
+
+def bleu(response: str, reference: str) -> float:
+    """BLEU of one answer by `sacrebleu` (its tokenizer 13a), over as many words as there are.
+
+    Texts in scripts without spaces are compared by characters.
+    """
+    from sacrebleu.metrics.bleu import BLEU
+
+    tokenizer = "char" if re.search(f"[{SPACELESS}]", reference) else "13a"
+    scorer = BLEU(effective_order=True, tokenize=tokenizer)
+    return float(scorer.sentence_score(response, [reference]).score) / 100
+
+
+def chrf(response: str, reference: str) -> float:
+    """chrF2 of one answer by `sacrebleu`: shared runs of up to six characters."""
+    from sacrebleu.metrics.chrf import CHRF
+
+    return float(CHRF().sentence_score(response, [reference]).score) / 100
+
+
+def num_words(response: str, _: str) -> float:
+    """Words of the response."""
+    return float(len(words(response)))
 
 
 METRICS: dict[str, TextMetric] = {
@@ -129,10 +170,34 @@ METRICS: dict[str, TextMetric] = {
             function=token_f1,
         ),
         TextMetric(
+            name="rouge_1",
+            label="ROUGE-1",
+            help="How many single words answer and reference share; 1 is all of them.",
+            function=rouge_1,
+        ),
+        TextMetric(
+            name="rouge_2",
+            label="ROUGE-2",
+            help="How many pairs of neighbouring words they share; 1 is all of them.",
+            function=rouge_2,
+        ),
+        TextMetric(
             name="rouge_l",
             label="ROUGE-L",
             help="How much of the reference the answer says in the same order; 1 is word for word.",
             function=rouge_l,
+        ),
+        TextMetric(
+            name="bleu",
+            label="BLEU",
+            help="How much of its wording, in runs of up to four words, is the reference's.",
+            function=bleu,
+        ),
+        TextMetric(
+            name="chrf",
+            label="chrF",
+            help="How many runs of letters they share; spelling variants count in part.",
+            function=chrf,
         ),
         TextMetric(
             name="exact_match",
@@ -140,12 +205,19 @@ METRICS: dict[str, TextMetric] = {
             help="1 when only case and punctuation differ from the reference; for short answers.",
             function=exact_match,
         ),
+        TextMetric(
+            name="num_words",
+            label="Words in the answer",
+            help="How long the answer is; longer is not better.",
+            function=num_words,
+            is_score=False,
+        ),
     )
 }
 
 
 def score(response: str, reference: str) -> dict[str, float]:
-    """Every metric of `METRICS` for one response, by name, 0 to 1."""
+    """Every metric of `METRICS` for one response, by name."""
     return {name: metric.function(response, reference) for name, metric in METRICS.items()}
 
 

@@ -20,7 +20,7 @@ from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ModelError, PersistenceError
 from medqlora.models import catalog, embedded
 from medqlora.models.memory_forecast import (
-    LIBRARIES_GIB,
+    ENGINES,
     ModelShape,
     forecast,
     shape_of,
@@ -175,7 +175,9 @@ class ModelCompatibilityChecker:
                 f"entries, and this machine has {self._available():.1f} GiB of {what}."
             ]
         # Weights pass through RAM on their way to the card, one file at a time.
-        in_passing = LIBRARIES_GIB + min(2 * shape.billion_parameters, _LARGEST_SHARD_GIB)
+        in_passing = ENGINES["cpu"].libraries_gib + min(
+            2 * shape.billion_parameters, _LARGEST_SHARD_GIB
+        )
         if self._gpu and in_passing > self._ram_gib:
             return [
                 f"Loading {size} needs about {in_passing:.1f} GiB of RAM, and {self._ram_gib:.1f} "

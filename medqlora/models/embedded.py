@@ -11,8 +11,9 @@ import fcntl
 import importlib.util
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from medqlora.errors import DiskFullError, ModelError
 from medqlora.persistence.atomic import sync_folder, translated_os_errors
@@ -22,7 +23,29 @@ FOLDER_NAME = "smollm2-135m-instruct"
 MODEL_TYPE = "llama"
 """Its `model_type`, known before it is unpacked."""
 
+DESCRIPTION: Mapping[str, Any] = {
+    "model_type": MODEL_TYPE,
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "head_dim": 64,
+    "num_hidden_layers": 30,
+    "vocab_size": 49_152,
+    "tie_word_embeddings": True,
+}
+"""What its `config.json` will say of its size."""
+
 NEEDED_BYTES = 400 * 2**20
+
+SHAPE = {
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+}
+"""What its `config.json` says once it is unpacked, as far as an adapter's layers depend on it."""
 
 # The GGUF names the start token as the end token; with these the tokenizer ends a turn where the
 # model does.

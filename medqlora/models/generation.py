@@ -69,14 +69,12 @@ def generate(
         should_stop: Asked after each token; True ends all rows.
 
     Raises:
-        EvaluationError: A conversation is longer than the model can read.
+        EvaluationError: A conversation is longer than the model can read, or its template does not
+            take it.
     """
     import torch
 
-    texts = [
-        tokenizer.apply_chat_template(list(turns), tokenize=False, add_generation_prompt=True)
-        for turns in conversations
-    ]
+    texts = [_as_text(tokenizer, turns) for turns in conversations]
     inputs = tokenizer(
         texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
     ).to(model.device)
@@ -101,6 +99,23 @@ def generate(
             stopping_criteria=_criteria(should_stop),
         )
     return rows.results()
+
+
+def _as_text(tokenizer: Any, turns: Conversation) -> str:
+    from jinja2 import TemplateError
+
+    try:
+        text = tokenizer.apply_chat_template(
+            list(turns), tokenize=False, add_generation_prompt=True
+        )
+    except TemplateError as error:
+        has_system = turns[0]["role"] == "system"
+        raise EvaluationError(
+            "This model's chat template does not take "
+            f"{'a system prompt' if has_system else 'such a conversation'}.",
+            hint="Empty the system prompt." if has_system else "Clear the conversation.",
+        ) from error
+    return str(text)
 
 
 def carries_adapters(model: Any) -> bool:

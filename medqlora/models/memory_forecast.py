@@ -1,8 +1,10 @@
-"""How much memory a run will take, estimated from the model's shape and the settings.
+"""How much memory a run will take, forecast from the model's shape and the settings.
 
-A simple estimate so far: an upper bound that takes every entry to be as long as `max_seq_length`,
-from formulas and not from measurements. It knows decoder-only transformers, not engines: Unsloth
-needs less than it says.
+Weights and adapter are counted. What a step takes beside them is linear in the tokens of a
+micro-batch, with constants for each engine that were fitted to measured peaks (`ENGINES`; the
+programs are `tests.benchmarks.memory` and `tests.benchmarks.speed`). It reads sizes from a model's
+`config.json` and needs no weights. It knows decoder-only transformers; of mixtures of experts it
+counts the weights, and takes one expert's width for a token.
 """
 
 from __future__ import annotations
@@ -16,21 +18,91 @@ from medqlora.config.quantization import weights_gib
 
 _GIB = 2**30
 
-ACTIVATION_BYTES = 34
-"""Bytes a token, layer and hidden unit in 16 bits without the attention scores, which modern
-attention does not keep. Source: Korthikanti et al. 2022, Reducing Activation Recomputation."""
+TRAINED_BYTES = {"adamw_torch": 18, "adamw_8bit": 12, "paged_adamw_8bit": 12}
+"""Bytes an adapter weight: float32 weight and gradient, the optimizer's state, and 2 for the copy
+in 16 bits that a step computes with."""
 
-CHECKPOINTED_BYTES = 2
-"""The same where only each layer's input is kept."""
 
-LOGIT_BYTES = 10
-"""Bytes a token and vocabulary entry: 16 bits, their float32 copy, and its gradient."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineMemory:
+    """What a training step takes beside weights and adapter.
 
-TRAINED_BYTES = {"adamw_torch": 16, "adamw_8bit": 10, "paged_adamw_8bit": 10}
-"""Bytes an adapter weight: float32 weight and gradient, and the optimizer's state."""
+    Attributes:
+        embedding_bytes: Bytes a weight of the embeddings and the output layer, which are not
+            quantised; transformers' preparation for training makes them float32.
+        kept_hidden: Bytes a token and layer for each unit of the width, when activations are kept.
+        kept_inner: The same for each unit of the feed-forward width.
+        checkpoint_hidden: Bytes a token, layer and unit of the width for the layers' inputs, when
+            activations are computed twice; Unsloth moves them to RAM.
+        recomputed_hidden: Bytes a token and unit of the width in the one layer that is computed
+            again.
+        recomputed_inner: The same for each unit of the feed-forward width.
+        logit_bytes: Bytes a token and vocabulary entry; 0 where the loss is computed in pieces.
+        head_hidden: Bytes for each weight of the output layer while the loss is computed.
+        base_gib: What a step takes however few tokens it has.
+        is_base_shared: Whether that memory is free again when the activations need it.
+        libraries_gib: Libraries in RAM, or the driver's context on the card.
+    """
 
-LIBRARIES_GIB = 1.0
-"""torch with its libraries in RAM, or a CUDA context on the card."""
+    embedding_bytes: float
+    kept_hidden: float
+    kept_inner: float
+    checkpoint_hidden: float
+    recomputed_hidden: float
+    recomputed_inner: float
+    logit_bytes: float = 0.0
+    head_hidden: float = 0.0
+    base_gib: float
+    is_base_shared: bool = False
+    libraries_gib: float
+
+
+ENGINES = {
+    # Fitted on one H200 on 2026-11-22 (torch 2.11, transformers 5.17, trl 1.14.2, peft 0.21.2,
+    # bitsandbytes 0.50.2, unsloth 2026.10.9) to Llama shapes of 1, 3 and 8 billion;
+    # tests/models/test_memory_forecast.py has the measured peaks.
+    "unsloth": EngineMemory(
+        embedding_bytes=2,
+        kept_hidden=17.5,
+        kept_inner=3.54,
+        checkpoint_hidden=0,
+        recomputed_hidden=20,
+        recomputed_inner=7.4,
+        base_gib=0.34,
+        is_base_shared=True,
+        libraries_gib=0.6,
+    ),
+    "transformers": EngineMemory(
+        embedding_bytes=4,
+        kept_hidden=24,
+        kept_inner=14.3,
+        checkpoint_hidden=4,
+        recomputed_hidden=8,
+        recomputed_inner=0,
+        head_hidden=2,
+        base_gib=0.55,
+        libraries_gib=0.6,
+    ),
+    # Without a GPU: an upper bound from formulas (Korthikanti et al. 2022, Reducing Activation
+    # Recomputation), for 16 bits; float32 takes twice as much.
+    "cpu": EngineMemory(
+        embedding_bytes=2,
+        kept_hidden=34,
+        kept_inner=0,
+        checkpoint_hidden=2,
+        recomputed_hidden=34,
+        recomputed_inner=0,
+        logit_bytes=10,
+        base_gib=0,
+        libraries_gib=1.0,
+    ),
+}
+
+_LOADED_GIB = 0.03
+_STEP_GIB = 0.1
+_UNUSED_SHARE, _UNUSED_GIB, _UNUSED_GIB_PER_1024, _MOST_UNUSED_GIB = 0.05, 0.06, 0.06, 0.6
+"""What torch holds on the card beyond what is in use: a share of the weights, and more with more
+tokens up to a bound. Fitted with the constants above."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +111,9 @@ class ModelShape:
 
     Attributes:
         hidden_size: Width.
+        inner_size: Width of the feed-forward part.
+        query_size: Width of all queries together.
+        key_size: Width of all keys together.
         num_layers: Layers.
         vocab_size: Tokens it knows.
         layer_parameters: Weights of all layers together, which are quantised.
@@ -46,6 +121,9 @@ class ModelShape:
     """
 
     hidden_size: int
+    inner_size: int
+    query_size: int
+    key_size: int
     num_layers: int
     vocab_size: int
     layer_parameters: float
@@ -56,6 +134,20 @@ class ModelShape:
         """Size in billions of parameters."""
         return (self.layer_parameters + self.embedding_parameters) / 1e9
 
+    def adapter_parameters(self, config: QLoRAConfig) -> int:
+        """Weights of the adapter that the settings ask for."""
+        ends = {
+            "q_proj": self.hidden_size + self.query_size,
+            "k_proj": self.hidden_size + self.key_size,
+            "v_proj": self.hidden_size + self.key_size,
+            "o_proj": self.hidden_size + self.query_size,
+            "gate_proj": self.hidden_size + self.inner_size,
+            "up_proj": self.hidden_size + self.inner_size,
+            "down_proj": self.hidden_size + self.inner_size,
+        }
+        widths = sum(ends.get(one, 2 * self.hidden_size) for one in config.target_modules)
+        return config.rank * self.num_layers * widths
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryForecast:
@@ -63,34 +155,48 @@ class MemoryForecast:
 
     Attributes:
         weights_gib: The base model's weights.
-        adapter_gib: The adapter, its gradients and the optimizer's state.
+        adapter_gib: The adapter with its gradients.
+        optimizer_gib: The optimizer's state.
         activations_gib: What is kept for the backward pass; grows with the micro-batch.
-        overhead_gib: Libraries.
+        logits_gib: The output layer while the loss is computed.
+        unused_gib: What torch holds on a card without using it.
+        overhead_gib: Libraries, or the driver's context.
     """
 
     weights_gib: float
     adapter_gib: float
+    optimizer_gib: float
     activations_gib: float
-    overhead_gib: float = LIBRARIES_GIB
+    logits_gib: float
+    unused_gib: float
+    overhead_gib: float
+
+    @property
+    def peak_gib(self) -> float:
+        """The largest that torch reserves."""
+        state = self.weights_gib + self.adapter_gib + self.optimizer_gib
+        return state + self.activations_gib + self.logits_gib + self.unused_gib
 
     @property
     def total_gib(self) -> float:
         """All of it."""
-        return self.weights_gib + self.adapter_gib + self.activations_gib + self.overhead_gib
+        return self.peak_gib + self.overhead_gib
 
 
-_TYPICAL: tuple[tuple[float, int, int], ...] = (
-    (0.5, 576, 30),
-    (2.0, 2048, 16),
-    (5.0, 3072, 28),
-    (10.0, 4096, 32),
-    (20.0, 5120, 40),
-    (100.0, 8192, 80),
-    (float("inf"), 16384, 126),
+_TYPICAL: tuple[tuple[float, int, int, int], ...] = (
+    (0.5, 576, 30, 1536),
+    (2.0, 2048, 16, 8192),
+    (5.0, 3072, 28, 8192),
+    (10.0, 4096, 32, 14336),
+    (20.0, 5120, 40, 17408),
+    (100.0, 8192, 80, 28672),
+    (float("inf"), 16384, 126, 53248),
 )
-"""Largest size in billions, width and layers of models about that size."""
+"""Largest size in billions, width, layers and feed-forward width of models about that size."""
 
 _TYPICAL_VOCABULARY = 128_256
+_LARGEST_TIED = 5.0
+"""Size in billions up to which embeddings and output layer are usually one matrix."""
 
 
 def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
@@ -109,6 +215,9 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
     is_tied = text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))
     return ModelShape(
         hidden_size=hidden,
+        inner_size=inner,
+        query_size=heads * head_size,
+        key_size=key_heads * head_size,
         num_layers=layers,
         vocab_size=vocabulary,
         layer_parameters=layers * (attention + 3 * hidden * inner * experts),
@@ -118,10 +227,14 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
 
 def typical_shape(billion_parameters: float) -> ModelShape:
     """The usual shape of a model of that size, for one whose `config.json` is not here yet."""
-    hidden, layers = next((h, n) for up_to, h, n in _TYPICAL if billion_parameters <= up_to)
-    embeddings = min(_TYPICAL_VOCABULARY * hidden, billion_parameters * 1e9 / 2)
+    hidden, layers, inner = next(row[1:] for row in _TYPICAL if billion_parameters <= row[0])
+    num_matrices = 1 if billion_parameters <= _LARGEST_TIED else 2
+    embeddings = min(num_matrices * _TYPICAL_VOCABULARY * hidden, billion_parameters * 1e9 / 2)
     return ModelShape(
         hidden_size=hidden,
+        inner_size=inner,
+        query_size=hidden,
+        key_size=hidden // 4,
         num_layers=layers,
         vocab_size=_TYPICAL_VOCABULARY,
         layer_parameters=billion_parameters * 1e9 - embeddings,
@@ -129,27 +242,56 @@ def typical_shape(billion_parameters: float) -> ModelShape:
     )
 
 
-def forecast(shape: ModelShape, config: QLoRAConfig) -> MemoryForecast:
-    """What a run with these settings is expected to take at its peak, in GiB."""
+def forecast(
+    shape: ModelShape, config: QLoRAConfig, *, engine: str = "cpu", num_tokens: int | None = None
+) -> MemoryForecast:
+    """What a run with these settings is expected to take at its peak, in GiB.
+
+    Args:
+        shape: The model.
+        config: The settings.
+        engine: A name of `ENGINES`: what trains on a GPU, or `cpu`.
+        num_tokens: Tokens of the largest micro-batch; when not given, every entry counts as the
+            longest that is allowed.
+    """
+    about = ENGINES[engine]
     layers = weights_gib(
         shape.layer_parameters / 1e9,
         quantization=config.quantization,
         double_quantization=config.double_quantization,
     )
-    tokens = config.per_device_train_batch_size * config.max_seq_length
-    # Each adapted matrix gets two thin ones; on average about 2.5 widths in and out.
-    adapter = config.rank * 5 * shape.hidden_size * len(config.target_modules) * shape.num_layers
+    embeddings = about.embedding_bytes * shape.embedding_parameters / _GIB
+    tokens = num_tokens or config.per_device_train_batch_size * config.max_seq_length
+    adapter = shape.adapter_parameters(config) / _GIB
+    weights = layers + embeddings + (_LOADED_GIB if engine != "cpu" else 0.0)
+    activations = tokens * _bytes_per_token(shape, config, about) / _GIB
+    if about.is_base_shared and config.gradient_checkpointing:
+        activations = max(activations + _STEP_GIB, about.base_gib)
+    else:
+        activations += about.base_gib
+    head = about.logit_bytes * tokens + about.head_hidden * shape.hidden_size
     return MemoryForecast(
-        weights_gib=layers + 2 * shape.embedding_parameters / _GIB,
-        adapter_gib=adapter * TRAINED_BYTES[config.optim] / _GIB,
-        activations_gib=tokens * _bytes_per_token(shape, config) / _GIB,
+        weights_gib=weights,
+        adapter_gib=8 * adapter,
+        optimizer_gib=(TRAINED_BYTES[config.optim] - 8) * adapter,
+        activations_gib=activations,
+        logits_gib=head * shape.vocab_size / _GIB,
+        unused_gib=_unused_gib(layers + embeddings, tokens) if engine != "cpu" else 0.0,
+        overhead_gib=about.libraries_gib,
     )
 
 
-def _bytes_per_token(shape: ModelShape, config: QLoRAConfig) -> float:
+def _bytes_per_token(shape: ModelShape, config: QLoRAConfig, about: EngineMemory) -> float:
     width = 2 if config.compute_dtype == "float32" else 1
     if config.gradient_checkpointing:
-        kept = shape.num_layers * CHECKPOINTED_BYTES + ACTIVATION_BYTES
+        stored = shape.num_layers * about.checkpoint_hidden + about.recomputed_hidden
+        kept = stored * shape.hidden_size + about.recomputed_inner * shape.inner_size
     else:
-        kept = shape.num_layers * ACTIVATION_BYTES
-    return width * kept * shape.hidden_size + LOGIT_BYTES * shape.vocab_size
+        of_layer = about.kept_hidden * shape.hidden_size + about.kept_inner * shape.inner_size
+        kept = shape.num_layers * of_layer
+    return width * kept
+
+
+def _unused_gib(weights: float, tokens: int) -> float:
+    grown = _UNUSED_GIB + _UNUSED_GIB_PER_1024 * tokens / 1024
+    return _UNUSED_SHARE * weights + min(grown, _MOST_UNUSED_GIB)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 WEIGHTS = "adapter_model.safetensors"
 CONFIG = "adapter_config.json"
 METADATA = "metadata.json"
+CARD = "README.md"
 
 
 class AdapterSaver:
@@ -51,6 +52,8 @@ class AdapterSaver:
             staging = Path(tempfile.mkdtemp(prefix=".adapter-", dir=target.parent))
             try:
                 model.save_pretrained(str(staging))
+                # PEFT's own card is a form without answers that names a path of this machine.
+                (staging / CARD).unlink(missing_ok=True)
                 write_json(
                     staging / METADATA,
                     {**asdict(metadata), "timestamp": metadata.timestamp.isoformat()},

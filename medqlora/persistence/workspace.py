@@ -8,6 +8,9 @@
       evaluations/  evaluations, one folder each
       panels/       safety panels, one folder each
       panel/        items of your own for the safety panel, JSONL
+      benchmarks/   sets of multiple-choice questions, and files that become one
+      exams/        runs of benchmarks, one folder each
+      reviews/      blind reviews, one folder each
       uploads/      files as users gave them, removed once prepared
       mirror/       how far copies elsewhere are, and what is on its way
       settings.json what holds for the whole workspace
@@ -54,6 +57,9 @@ class Workspace:
                 workspace.runs,
                 workspace.evaluations,
                 workspace.panels,
+                workspace.benchmarks,
+                workspace.exams,
+                workspace.reviews,
                 workspace.uploads,
             ):
                 folder.mkdir(parents=True, exist_ok=True)
@@ -98,6 +104,21 @@ class Workspace:
         return self.root / "panel"
 
     @property
+    def benchmarks(self) -> Path:
+        """Sets of multiple-choice questions, and files that become one."""
+        return self.root / "benchmarks"
+
+    @property
+    def exams(self) -> Path:
+        """Runs of benchmarks."""
+        return self.root / "exams"
+
+    @property
+    def reviews(self) -> Path:
+        """Blind reviews."""
+        return self.root / "reviews"
+
+    @property
     def uploads(self) -> Path:
         """Files as users gave them."""
         return self.root / "uploads"
@@ -140,7 +161,7 @@ def child(folder: Path, name: str) -> Path:
 
 def is_id(name: str) -> bool:
     """Whether `name`, which may come from anybody, is an id as we make them."""
-    return _ID.fullmatch(name) is not None
+    return isinstance(name, str) and _ID.fullmatch(name) is not None
 
 
 def slug(text: str, fallback: str) -> str:

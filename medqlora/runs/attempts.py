@@ -92,7 +92,7 @@ def settle(directory: RunDirectory) -> psutil.Process | None:
 
 def died(exit_code: int | None, kind: JobKind) -> RunFailed:
     """Why a worker that wrote no end is gone, as far as its exit code tells."""
-    resumes = kind in ("train", "evaluate")
+    resumes = kind in ("train", "evaluate", "benchmark")
     if exit_code == EXIT_DISK_FULL:
         return RunFailed(
             code=DiskFullError.code,

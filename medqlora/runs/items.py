@@ -12,11 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from medqlora.domain.benchmark import ChoiceAnswer
 from medqlora.domain.evaluation import EvaluationResult, FilterResult, ItemResult, SafetyFlag
 from medqlora.persistence.atomic import translated_os_errors
 
 
-def append_items(path: Path, items: Iterable[ItemResult]) -> None:
+def append_items(path: Path, items: Iterable[ItemResult | ChoiceAnswer]) -> None:
     """Appends `items`.
 
     Raises:
@@ -32,9 +33,18 @@ def append_items(path: Path, items: Iterable[ItemResult]) -> None:
 
 def read_items(path: Path) -> list[ItemResult]:
     """The items that are whole; none when the file does not exist yet."""
+    return [_from_json(record) for record in _records(path)]
+
+
+def read_answers(path: Path) -> list[ChoiceAnswer]:
+    """The answers to a benchmark's questions that are whole; none before the first."""
+    return [ChoiceAnswer.from_json(record) for record in _records(path)]
+
+
+def _records(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []
-    return [_from_json(json.loads(line)) for line in _whole(path).splitlines()]
+    return [json.loads(line) for line in _whole(path).decode("utf-8").split("\n") if line]
 
 
 def _from_json(record: dict[str, Any]) -> ItemResult:

@@ -3,7 +3,8 @@
     <run_id>/
       run.json        what was asked (JobSpec), written once
       events.jsonl    what happened; the truth
-      data/           train.jsonl and eval.jsonl, the run's own copy; queries.jsonl of an evaluation
+      data/           train.jsonl and eval.jsonl, the run's own copy; queries.jsonl and sets.json
+                      of an evaluation or a benchmark
       checkpoints/    resumable states
       adapter/        the deliverable
       items.jsonl     an evaluation's answers
@@ -46,6 +47,7 @@ _RECORDED_PACKAGES = (
     "accelerate",
     "datasets",
     "unsloth",
+    "lm_eval",
 )
 
 
@@ -110,6 +112,11 @@ class RunDirectory:
     def queries(self) -> Path:
         """An evaluation's queries."""
         return self.data / "queries.jsonl"
+
+    @property
+    def sets(self) -> Path:
+        """The cards of the benchmarks that are asked."""
+        return self.data / "sets.json"
 
     @property
     def checkpoints(self) -> Path:

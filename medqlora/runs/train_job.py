@@ -17,7 +17,6 @@ from medqlora.data.tokenizer import MedicalTokenizer
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.events import (
     Outcome,
-    ParametersAdjusted,
     RunStopped,
     RunSucceeded,
     RunWarned,
@@ -26,25 +25,24 @@ from medqlora.domain.training import TrainingMetadata, TrainingResult
 from medqlora.errors import DataError, ModelError, OutOfMemoryError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
-from medqlora.models.memory_forecast import shape_of
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
+from medqlora.runs.fitting import fitted, probe_limit_gib, usable_gib
 from medqlora.runs.job import Job
 from medqlora.runs.origins import checkpoints_of, origin_now
 from medqlora.runs.retrying import config_in_effect, out_of_memory
-from medqlora.training.batch_fitting import USABLE_SHARE, fitted_batch
 from medqlora.training.distributed import (
     agreed,
     is_main_process,
     join,
-    local_world_size,
     main_process_first,
     refuse_unequal,
 )
 from medqlora.training.encoding import encoded_dataset
+from medqlora.training.failures import is_out_of_memory
 from medqlora.training.memory import MemoryMonitor
-from medqlora.training.trainer import QLoRATrainer, is_out_of_memory
+from medqlora.training.trainer import QLoRATrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -106,7 +104,9 @@ def _train_on(
 ) -> Outcome:
     job.report_phase("Loading the model")
     loaded = _loaded(loader, engine, config)
-    config = agreed(_fitted(job, config, loaded, limit_gib=_usable_gib(monitor)))
+    config = agreed(
+        fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
+    )
     model = engine.attach_adapter(loaded.model, config)
     if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
@@ -124,6 +124,7 @@ def _train_on(
         should_stop=job.should_stop,
         should_save=lambda: monitor.take_save_request() or job.should_save(),
         save_minutes=config.save_minutes,
+        probe_limit_gib=probe_limit_gib(job, config, loaded.model, usable_gib(monitor)),
     )
     result = trainer.train(data.train)
     if not result.is_complete:
@@ -227,23 +228,6 @@ def _engine(job: Job, loader: QuantizedModelLoader, config: QLoRAConfig) -> Mode
     else:
         job.report_phase(choice.reason)
     return choice.engine
-
-
-def _usable_gib(monitor: MemoryMonitor) -> float:
-    """What one process may take: each has a GPU of its own, and RAM is shared."""
-    memory = monitor.sample()
-    num_sharing = local_world_size() if memory.source == "ram" else 1
-    return memory.limit_gib * USABLE_SHARE[memory.source] / num_sharing
-
-
-def _fitted(job: Job, config: QLoRAConfig, loaded: LoadedModel, *, limit_gib: float) -> QLoRAConfig:
-    """The settings with a micro-batch that fits, which is said when it is another."""
-    shape = shape_of(loaded.model.config.to_dict())
-    adjustments = fitted_batch(config, shape, limit_gib=limit_gib) if shape else ()
-    if not adjustments:
-        return config
-    job.report(ParametersAdjusted(adjustments=adjustments))
-    return config.changed(**{one.name: one.new for one in adjustments})
 
 
 def _metrics(result: TrainingResult) -> dict[str, float]:

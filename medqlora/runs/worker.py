@@ -19,6 +19,7 @@ from medqlora.domain.artifacts import CheckpointInfo
 from medqlora.domain.events import Outcome, PhaseChanged, RunFailed, RunStarted
 from medqlora.domain.jobs import JobKind, JobSpec
 from medqlora.errors import DiskFullError, MedQLoRAError
+from medqlora.runs.benchmark_job import examine
 from medqlora.runs.evaluate_job import evaluate
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.heartbeat import PATIENCE_SECONDS, Heartbeat
@@ -39,6 +40,7 @@ JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
     "import": import_file,
     "prepare": prepare,
     "measure": measure,
+    "benchmark": examine,
 }
 
 

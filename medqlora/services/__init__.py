@@ -13,14 +13,20 @@ from pathlib import Path
 from medqlora.errors import SessionError
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
+from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.chat import ChatService
 from medqlora.services.configuration import ConfigurationService
+from medqlora.services.conversations import ConversationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
+from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
 from medqlora.services.panel import PanelService
 from medqlora.services.queue import QueueThread
+from medqlora.services.rating import RatingService
+from medqlora.services.report import ReportService
+from medqlora.services.review import ReviewService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 
@@ -36,11 +42,17 @@ class Services:
         training: Runs.
         evaluation: Evaluations.
         panel: Forgetting and safety.
+        benchmarks: Multiple-choice benchmarks.
         chat: Compare.
+        conversations: What was said in Compare, as files.
+        review: Blind reviews, as their owner makes and ends them.
+        rating: Blind reviews, as raters see them.
+        report: Study reports.
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
         mirror: Copies of the runs elsewhere.
+        library: Adapters that were made elsewhere.
     """
 
     workspace: Workspace
@@ -49,11 +61,17 @@ class Services:
     training: TrainingService
     evaluation: EvaluationService
     panel: PanelService
+    benchmarks: BenchmarkService
     chat: ChatService
+    conversations: ConversationService
+    review: ReviewService
+    rating: RatingService
+    report: ReportService
     guidance: GuidanceService
     queue: QueueThread
     screening: ScreeningService
     mirror: MirrorService
+    library: LibraryService
 
     @classmethod
     def open(cls, root: Path, *, mirror: str | None = None) -> Services:
@@ -74,7 +92,9 @@ class Services:
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
         panel = PanelService(workspace, training)
-        for jobs in (training, evaluation, panel):
+        benchmarks = BenchmarkService(workspace, training, screening)
+        review = ReviewService(workspace, evaluation, screening)
+        for jobs in (training, evaluation, benchmarks, panel):
             jobs.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
         kept.configure(mirror)
@@ -86,11 +106,17 @@ class Services:
             training=training,
             evaluation=evaluation,
             panel=panel,
+            benchmarks=benchmarks,
             chat=chat,
+            conversations=ConversationService(screening),
+            review=review,
+            rating=RatingService(workspace),
+            report=ReportService(datasets, evaluation, review),
             guidance=GuidanceService(),
             queue=QueueThread(training),
             screening=screening,
             mirror=kept,
+            library=LibraryService(workspace),
         )
 
     def attach(self) -> None:
@@ -102,6 +128,7 @@ class Services:
         self.training.attach()
         self.evaluation.attach()
         self.panel.attach()
+        self.benchmarks.attach()
         self.queue.start()
         self.mirror.watch()
 

@@ -29,8 +29,9 @@ from medqlora.services.jobs import JobService, failure_of
 from medqlora.services.page import start_page, stop_page
 
 LINK_AND_LOGIN = (
-    "The public link asks for the user and the password printed below; whoever has both sees and "
-    "can do everything in this page. The frame asks for them as well. To do without a link, untick "
+    "The public link asks everybody who they are. Two links are printed below, each with a "
+    "password: the owner's opens everything, so keep it; the reviewers' opens Compare alone, for "
+    "those who try questions. The frame asks as well. To do without a public link, untick "
     "share_link and run this cell again."
 )
 _POLL_SECONDS = 0.5
@@ -143,7 +144,7 @@ def evaluate(services: Services, run_id: str, *, limit: int = 24, max_new_tokens
     evaluation_id = services.evaluation.start(run_id, limit=limit, max_new_tokens=max_new_tokens)
     _follow(services.evaluation, evaluation_id)
     summary = services.evaluation.summary(evaluation_id)
-    print(f"{summary.num_scored} answers scored against their references, from 0 to 1:")
+    print(f"{summary.num_scored} answers scored against their references; scores run from 0 to 1:")
     for one in summary.metrics:
         means = f"before {one.mean_base:.3f}, after {one.mean_finetuned:.3f}"
         print(f"{one.label}: {means}. {one.verdict}")
@@ -172,7 +173,9 @@ def compare(
 
 
 def save(services: Services, run_id: str) -> Path:
-    """Packs the adapter of a run as a zip file in the workspace and returns the file.
+    """Packs the adapter of a run, its model card with it, as a zip file in the workspace.
+
+    Returns the file.
 
     Raises:
         PersistenceError: The run has no adapter.
@@ -183,6 +186,7 @@ def save(services: Services, run_id: str) -> Path:
         raise PersistenceError(
             "This run has no adapter yet.", hint="Let it train to its end, or resume it."
         )
+    services.report.write_card(services.training.directory(run_id))
     target = services.workspace.root / f"{run_id}-adapter"
     with translated_os_errors(target.parent):
         return Path(

@@ -11,33 +11,35 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
+from medqlora.data.prompts import clinical_prompts
 from medqlora.domain.evaluation import FilterResult
 from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import ERRORS_BY_CODE, EvaluationError, MedQLoRAError, ModelError
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.process import start_worker
+from medqlora.services.chat_checks import Conversation, check_conversation, check_settings
 from medqlora.services.chat_updates import ChatUpdate, filter_result, finished
-from medqlora.services.evaluation import MAX_QUERY_CHARS
 from medqlora.services.training import TrainingService
+from medqlora.services.turns import Turns
 
-__all__ = ["ChatService", "ChatUpdate", "GenerationSettings"]
+__all__ = ["ChatService", "ChatUpdate", "GenerationSettings", "clinical_prompts"]
 
 IDLE_SECONDS = 300.0
 CLOSE_GRACE_SECONDS = 5.0
-
-Turns = Sequence[Mapping[str, str]]
+WAITING_TOLD_SECONDS = 1.0
 
 
 class ChatService:
-    """Answers prompts, one after the other.
+    """Answers prompts one after the other, in the order in which they were sent.
 
     Args:
         workspace: Whose machine lock counts.
@@ -47,12 +49,17 @@ class ChatService:
     def __init__(self, workspace: Workspace, training: TrainingService) -> None:
         self._workspace = workspace
         self._training = training
-        self._turn = threading.Lock()
+        self._turns = Turns()
         self._worker: _Worker | None = None
         self._idle_timer: threading.Timer | None = None
 
     def stream(
-        self, run_id: str, *, base_turns: Turns, tuned_turns: Turns, settings: GenerationSettings
+        self,
+        run_id: str,
+        *,
+        base_turns: Conversation,
+        tuned_turns: Conversation,
+        settings: GenerationSettings,
     ) -> Iterator[ChatUpdate]:
         """Both models' answers as they grow; see `stream_adapter`.
 
@@ -68,7 +75,12 @@ class ChatService:
         )
 
     def stream_adapter(
-        self, adapter: Path, *, base_turns: Turns, tuned_turns: Turns, settings: GenerationSettings
+        self,
+        adapter: Path,
+        *,
+        base_turns: Conversation,
+        tuned_turns: Conversation,
+        settings: GenerationSettings,
     ) -> Iterator[ChatUpdate]:
         """Both models' answers as they grow; closing the iterator cancels them.
 
@@ -83,29 +95,37 @@ class ChatService:
             GpuBusyError: A job has the machine.
             ModelError: The model cannot be loaded, or its process ended.
         """
-        _check(base_turns)
-        _check(tuned_turns)
+        check_conversation(base_turns)
+        check_conversation(tuned_turns)
+        check_settings(settings)
         if not adapter.is_dir():
             raise EvaluationError(
                 "This run has no adapter yet.",
                 hint="Let it train to its end, or choose a finished run.",
             )
-        yield ChatUpdate(phase="Waiting for a turn")
-        with self._turn:
+        ticket = self._turns.take()
+        try:
+            yield ChatUpdate(phase="Waiting for a turn")
+            # Told every second, so that somebody who went away leaves the queue.
+            while ahead := self._turns.ahead(ticket, wait_seconds=WAITING_TOLD_SECONDS):
+                yield ChatUpdate(phase=f"Waiting for a turn: {ahead} before you")
             self._stop_idle_timer()
             try:
                 worker = self._worker_for(adapter)
                 yield from worker.ask(base_turns, tuned_turns, settings)
             finally:
                 self._start_idle_timer()
+        finally:
+            self._turns.leave(ticket)
 
     def close_if_idle(self) -> None:
         """Gives the machine back unless an answer is being given."""
-        if self._turn.acquire(blocking=False):
+        ticket = self._turns.take_if_free()
+        if ticket is not None:
             try:
                 self._close_worker()
             finally:
-                self._turn.release()
+                self._turns.leave(ticket)
 
     def close(self) -> None:
         """Ends the worker, whatever it is doing."""
@@ -158,7 +178,7 @@ class _Worker:
         return self._process.poll() is None
 
     def ask(
-        self, base_turns: Turns, tuned_turns: Turns, settings: GenerationSettings
+        self, base_turns: Conversation, tuned_turns: Conversation, settings: GenerationSettings
     ) -> Iterator[ChatUpdate]:
         self._last_id += 1
         number = self._last_id
@@ -181,7 +201,8 @@ class _Worker:
 
     def close(self) -> None:
         """Ends the process: its input closes, then it is killed."""
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):  # it has ended by itself, with a message unread
+            self._process.stdin.close()
         try:
             self._process.wait(timeout=CLOSE_GRACE_SECONDS)
         except psutil.TimeoutExpired:
@@ -238,15 +259,3 @@ class _Worker:
     def _cancel(self, number: int) -> None:
         if self.is_alive:
             self._send({"cancel": number})
-
-
-def _check(turns: Turns) -> None:
-    last = turns[-1]["content"].strip() if turns else ""
-    if not last:
-        raise EvaluationError("There is no question yet.", hint="Write one, then press Send.")
-    num_chars = sum(len(turn["content"]) for turn in turns)
-    if num_chars > MAX_QUERY_CHARS * 4 or len(last) > MAX_QUERY_CHARS:
-        raise EvaluationError(
-            f"The conversation has {num_chars:,} characters, which is too long.",
-            hint="Shorten the question, or clear the conversation.",
-        )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
+
+import psutil
 
 from medqlora.colab.resources import ColabResourceDetector
 from medqlora.config.lora import LoRAParameterOptimizer
@@ -13,13 +16,21 @@ from medqlora.config.presets import suited_to_card, suited_to_size
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.config.quantization import QuantizationManager
 from medqlora.domain.resources import Choice, EnvironmentConfig
-from medqlora.models import catalog, hub, on_disk
+from medqlora.errors import ModelError
+from medqlora.models import catalog, embedded, hub, on_disk, outlook
 from medqlora.models.catalog import CatalogEntry, check_id
 from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
-from medqlora.models.memory_forecast import shape_of
+from medqlora.models.memory_forecast import shape_of, typical_shape
+from medqlora.models.outlook import MemoryOutlook
 from medqlora.persistence.workspace import Workspace
 
-__all__ = ["CatalogEntry", "CompatibilityReport", "ConfigurationService", "Suggestion"]
+__all__ = [
+    "CatalogEntry",
+    "CompatibilityReport",
+    "ConfigurationService",
+    "MemoryOutlook",
+    "Suggestion",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +90,37 @@ class ConfigurationService:
             return checker.check(model_name, config=settings)
         described = {**self._description(model_name), "_name_or_path": model_name}
         return checker.check(described, config=settings)
+
+    def memory(
+        self, config: QLoRAConfig, *, card: str | None = None, billion_parameters: float = 0.0
+    ) -> MemoryOutlook:
+        """What a run with these settings takes, and whether it fits.
+
+        Args:
+            config: The settings.
+            card: A name of `models.outlook.CARDS`; this machine when not given.
+            billion_parameters: Size of a model whose description is out of reach.
+
+        Raises:
+            ConfigError: There is no such card.
+            ModelError: The model's description cannot be had, and no size is given.
+        """
+        entry = catalog.entry_for(config.model_name)
+        billion = billion_parameters or (entry.billion_parameters if entry else 0.0)
+        about = {} if billion_parameters else self._about(config.model_name)
+        shape = shape_of(about) or (typical_shape(billion) if billion else None)
+        if shape is None:
+            raise ModelError(
+                f"The description of {config.model_name} says too little of its size.",
+                hint="Give its size in billions of parameters (--billion).",
+            )
+        return outlook.outlook(
+            shape,
+            config,
+            gpu=outlook.card(card) if card else self._environment.gpu,
+            ram_gib=psutil.virtual_memory().available / 2**30,
+            model_type=about.get("model_type"),
+        )
 
     def defaults(
         self, model_name: str = EMBEDDED_MODEL, *, num_train: int | None = None
@@ -144,6 +186,19 @@ class ConfigurationService:
             return entry.billion_parameters
         shape = shape_of(self._described.get(model_name, {}))
         return shape.billion_parameters if shape else None
+
+    def _about(self, model_name: str) -> Mapping[str, Any]:
+        """A model's `config.json`: from the disk, from the package, or from the hub."""
+        check_id(model_name)
+        folder = on_disk.folder_of(self._workspace.models, model_name)
+        if model_name == EMBEDDED_MODEL:
+            return embedded.DESCRIPTION
+        if folder:
+            about: Mapping[str, Any] = json.loads((folder / "config.json").read_bytes())
+            return about
+        if catalog.entry_for(model_name):  # its size is known without asking the hub
+            return self._described.get(model_name, {})
+        return self._description(model_name)
 
     def _description(self, model_name: str) -> Mapping[str, Any]:
         if model_name not in self._described:

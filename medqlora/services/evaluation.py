@@ -13,13 +13,16 @@ from medqlora.domain.evaluation import ItemResult
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunState
 from medqlora.errors import EvaluationError
-from medqlora.evaluation.table import EvaluationSummary, summarise, write_csv
+from medqlora.evaluation.summary import EvaluationSummary, MetricSummary, summarise
+from medqlora.evaluation.table import write_csv
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
 from medqlora.services.jobs import JobService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
+
+__all__ = ["EvaluationOverview", "EvaluationService", "EvaluationSummary", "MetricSummary"]
 
 MAX_QUERIES = 200
 MAX_QUERY_CHARS = 8_000
@@ -173,16 +176,25 @@ def check_request(run: RunDirectory, *, max_new_tokens: int) -> None:
     Raises:
         EvaluationError: The run has no adapter, or the length is out of range.
     """
-    if not run.adapter.is_dir():
-        raise EvaluationError(
-            "This run has no adapter yet.",
-            hint="Let it train to its end, or choose a finished run.",
-        )
+    require_adapter(run)
     if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
         raise EvaluationError(
             f"The longest answer must be between 1 and {MAX_NEW_TOKENS} tokens, got "
             f"{max_new_tokens}.",
             hint="96 shows most short answers whole.",
+        )
+
+
+def require_adapter(run: RunDirectory) -> None:
+    """Refuses a run that has nothing to ask.
+
+    Raises:
+        EvaluationError: It has no adapter.
+    """
+    if not run.adapter.is_dir():
+        raise EvaluationError(
+            "This run has no adapter yet.",
+            hint="Let it train to its end, or choose a finished run.",
         )
 
 

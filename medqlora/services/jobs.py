@@ -9,6 +9,7 @@ import logging
 import shutil
 import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -155,10 +156,7 @@ class JobService:
         directory = self.directory(run_id)
         with self._lock:
             if not self.snapshot(run_id).can_resume:
-                raise PersistenceError(
-                    "This run is done or still running, so there is nothing to resume.",
-                    hint="Choose a run that was stopped or interrupted.",
-                )
+                raise nothing_to_resume()
             self._launch(directory, self._take_machine(run_id))
 
     def delete(self, run_id: str) -> None:
@@ -177,6 +175,22 @@ class JobService:
         self._watched.pop(run_id, None)
         self._settled.pop(run_id, None)
         shutil.rmtree(directory.path)
+
+    def end_all(self, seconds: float) -> None:
+        """Asks every job that is at work to stop, and waits until all have, or for `seconds`."""
+        deadline = time.monotonic() + seconds
+        for run_id, one in list(self._watched.items()):
+            if one.is_watching:
+                self.stop(run_id)
+        while self.is_watching and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+    def forget_all(self) -> None:
+        """Drops what is remembered of jobs whose directories are gone."""
+        with self._lock:
+            self._watched.clear()
+            self._settled.clear()
+            self.unreadable = ()
 
     def _begin(self, run_id: str, create: Callable[[], RunDirectory]) -> str:
         """Takes the machine, makes the directory, starts the worker.
@@ -213,6 +227,14 @@ class JobService:
             patience_seconds=self.patience_seconds,
             machine_lock=self._workspace.machine_lock if self.needs_machine else None,
         )
+
+
+def nothing_to_resume() -> PersistenceError:
+    """The error for a job that is done or still running."""
+    return PersistenceError(
+        "This run is done or still running, so there is nothing to resume.",
+        hint="Choose a run that was stopped or interrupted.",
+    )
 
 
 def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:

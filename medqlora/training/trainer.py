@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,15 @@ from medqlora.domain.events import Event, StepLogged
 from medqlora.domain.recovery import RecoveryAction
 from medqlora.domain.resources import ResourceStats
 from medqlora.domain.training import TrainingResult
-from medqlora.errors import DiskFullError, MedQLoRAError, OutOfMemoryError, TrainingError
+from medqlora.errors import MedQLoRAError
 from medqlora.models.engine import ModelEngine
 from medqlora.models.memory_reading import read_gpu_memory, read_process_memory
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.recovery import ErrorRecoveryManager
+from medqlora.training.building import ready_trainer
 from medqlora.training.distributed import filled_up, is_main_process, suit_to_processes
 from medqlora.training.encoding import check_labels, encoded_dataset
+from medqlora.training.failures import translated
 from medqlora.training.metrics import TrainingMetricsLogger
 
 if TYPE_CHECKING:
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
     from trl import SFTConfig
 
 DEFAULT_MAX_SEQ_LENGTH = 512
-
-_OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
-_DISK_FULL_WORDS = ("No space left", "quota exceeded", "File too large", "inline_container")
 
 
 def _ignored(event: Event) -> None:
@@ -63,6 +63,9 @@ class QLoRATrainer:
         should_stop: Asked after each step; True ends training after saving a checkpoint.
         should_save: Asked after each step; True saves a checkpoint beyond the schedule.
         save_minutes: A checkpoint is also saved when the last is older than this, 0 for never.
+        probe_limit_gib: What torch may hold on the GPU in a step without the optimizer's state; one
+            is tried on the longest rows first and the micro-batch halved until it fits. None tries
+            nothing.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class QLoRATrainer:
         should_stop: Callable[[], bool] = _never,
         should_save: Callable[[], bool] = _never,
         save_minutes: float = 0.0,
+        probe_limit_gib: float | None = None,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
@@ -94,6 +98,7 @@ class QLoRATrainer:
         self._should_stop = should_stop
         self._should_save = should_save
         self._save_minutes = save_minutes
+        self._probe_limit_gib = probe_limit_gib
         self._begun_at: float | None = None
         self._last_step: StepLogged | None = None
         self._encoded_folder: tempfile.TemporaryDirectory[str] | None = None
@@ -175,7 +180,8 @@ class QLoRATrainer:
 
         from medqlora.models.transformers_engine import TransformersEngine
 
-        trainer = (self._engine or TransformersEngine()).make_trainer(
+        make = partial(
+            (self._engine or TransformersEngine()).make_trainer,
             model=self._model,
             tokenizer=self._tokenizer,
             arguments=self._arguments,
@@ -187,6 +193,9 @@ class QLoRATrainer:
             if self._eval_dataset is not None
             else None,
             callbacks=callbacks,
+        )
+        trainer = ready_trainer(
+            make, self._arguments, report=self._report, probe_limit_gib=self._probe_limit_gib
         )
         trainer.remove_callback(PrinterCallback)
         return trainer
@@ -215,37 +224,3 @@ class QLoRATrainer:
         if isinstance(event, StepLogged):
             self._last_step = event
         self._sink(event)
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a foreign error says that memory ran out, on a GPU or in RAM."""
-    return isinstance(error, MemoryError) or any(
-        words in str(error) for words in _OUT_OF_MEMORY_WORDS
-    )
-
-
-def translated(error: Exception) -> MedQLoRAError:
-    """A foreign error from inside a training step as ours."""
-    text = str(error)
-    if is_out_of_memory(error):
-        return OutOfMemoryError(
-            "Memory ran out during training.",
-            hint=(
-                "Choose a smaller batch or a shorter longest entry on Configure; "
-                "accumulation keeps the effective batch."
-            ),
-        )
-    if any(words in text for words in _DISK_FULL_WORDS):
-        # torch reports a full disk in the middle of a file as a broken archive.
-        return DiskFullError(
-            "The checkpoint could not be written: the disk is full.",
-            hint="Free some space (old runs can be deleted), then press Resume; the checkpoint "
-            "before it is untouched.",
-        )
-    return TrainingError(
-        f"Training stopped because of a {type(error).__name__} in the training library.",
-        hint=(
-            "Resume goes on from the last checkpoint; worker.log in the run's folder has "
-            "the details."
-        ),
-    )

@@ -19,13 +19,14 @@ FLOORS = (
     {"training", "evaluation"},
     {"runs"},
     {"services"},
-    {"__main__", "__init__", "printing", "train_options"},
+    {"__main__", "__init__", "printing", "train_options", "benchmark_command"},
 )
-HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth"}
+HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth", "lm_eval"}
 MAY_BE_HEAVY = {
     "medqlora/models/transformers_engine.py",
     "medqlora/models/unsloth_engine.py",
     "medqlora/training/callback.py",
+    "medqlora/evaluation/harness.py",
 }
 BROAD_EXCEPTS = {
     "medqlora/runs/worker.py": 1,

@@ -162,7 +162,8 @@ def test_own_questions_are_answered_without_scores(viewer):
 @pytest.mark.usefixtures("trained")
 def test_one_question_gets_two_different_answers(viewer):
     viewer.tab("compare")
-    viewer.page.click("#compare-example-1")
+    viewer.page.click("#compare-question input")
+    viewer.page.get_by_role("option", name="What are the early signs of sepsis").click()
     expect(viewer.page.locator("#compare-prompt textarea")).not_to_have_value("")
     viewer.page.click("#compare-send")
     viewer.see("compare-status", "tokens", within_ms=JOB_MS)
@@ -170,6 +171,11 @@ def test_one_question_gets_two_different_answers(viewer):
     assert "sepsis" in base
     assert "sepsis" in tuned
     assert base != tuned.replace("After", "Before")
+    viewer.page.click("#compare-difference summary")
+    expect(viewer.page.locator("#compare-difference ins").first).to_be_visible()
+    with viewer.page.expect_download() as download:
+        viewer.page.click("#compare-save-csv")
+    assert "sepsis" in Path(download.value.path()).read_text(encoding="utf-8")
     viewer.page.click("#compare-clear")
     expect(viewer.page.locator("#compare-base")).not_to_contain_text("sepsis")
 
@@ -223,4 +229,20 @@ def test_a_stopped_answer_gives_the_turn_to_the_next_question(viewer):
     viewer.page.click("#compare-send")
     viewer.see("compare-status", "tokens", within_ms=JOB_MS)
     viewer.see("compare-base", "What is gout?")
+    assert viewer.troubles == []
+
+
+def test_the_study_report_is_one_press_and_opens_by_itself(viewer, trained, tmp_path: Path):
+    viewer.tab("evaluate")
+    expect(viewer.page.locator("#evaluate-start:not([disabled])")).to_be_visible()
+    with viewer.page.expect_download() as download:
+        viewer.page.click("#report-make")
+    page = tmp_path / "report.html"
+    download.value.save_as(page)
+    asked: list[str] = []
+    viewer.page.on("request", lambda request: asked.append(request.url))
+    viewer.page.goto(page.as_uri())
+    expect(viewer.page.locator("h2")).to_have_count(15)
+    expect(viewer.page.locator("svg[aria-label=Loss] polyline")).not_to_have_count(0)
+    assert asked == [page.as_uri()]
     assert viewer.troubles == []

@@ -145,7 +145,7 @@ def test_what_the_password_of_the_public_link_opens_is_said_before_the_link_is_m
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SessionError):
         cells.open_page(tmp_path, port=taken.getsockname()[1], share_link=True)
-    assert capsys.readouterr().out.startswith("The public link asks for the user and the password")
+    assert capsys.readouterr().out.startswith("The public link asks everybody who they are.")
 
 
 def test_running_the_cell_again_replaces_the_page(workspace: Workspace) -> None:

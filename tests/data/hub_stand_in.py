@@ -1,4 +1,4 @@
-"""A stand-in of the Hugging Face hub on this machine: three datasets, over the hub's own HTTP."""
+"""A stand-in of the Hugging Face hub on this machine: some datasets, over the hub's own HTTP."""
 
 from __future__ import annotations
 
@@ -18,7 +18,38 @@ _ROWS = [
 _OTHER = [{"prompt": f"Name {n}.", "completion": f"It is called {n}."} for n in range(5)]
 
 
-def _jsonl(rows: list[dict[str, str]]) -> bytes:
+_MEDQA = [
+    {
+        "id": f"test-{n:05}",
+        "sent1": f"A patient shows sign {n}. What is it called?",
+        "sent2": "",
+        **{f"ending{i}": f"Syndrome {n + i}" for i in range(4)},
+        "label": n % 4,
+    }
+    for n in range(12)
+]
+_ANATOMY = [
+    {
+        "question": f"Where is bone {n}?",
+        "subject": "anatomy",
+        "choices": ["arm", "leg", "head", "hand"],
+        "answer": n % 4,
+    }
+    for n in range(10)
+]
+_MMLU = b"""---
+configs:
+- config_name: anatomy
+  data_files:
+  - {split: test, path: anatomy/test.jsonl}
+  - {split: dev, path: anatomy/dev.jsonl}
+- config_name: virology
+  data_files: other.jsonl
+---
+"""
+
+
+def _jsonl(rows: list[dict[str, Any]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
@@ -41,6 +72,17 @@ DATASETS: dict[str, dict[str, bytes]] = {
         "README.md": _TWO_CONFIGS,
         "short.jsonl": _jsonl(_OTHER),
         "long.jsonl": _jsonl(_ROWS),
+    },
+    "GBaker/MedQA-USMLE-4-options-hf": {
+        "README.md": b"hello",
+        "train.jsonl": _jsonl(_MEDQA[:2]),
+        "test.jsonl": _jsonl(_MEDQA),
+    },
+    "cais/mmlu": {
+        "README.md": _MMLU,
+        "anatomy/test.jsonl": _jsonl(_ANATOMY),
+        "anatomy/dev.jsonl": _jsonl(_ANATOMY[:2]),
+        "other.jsonl": _jsonl(_OTHER),
     },
     "ward/code": {"README.md": b"hello", "code.py": b"open('ran', 'w')"},
 }

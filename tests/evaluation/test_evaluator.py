@@ -13,6 +13,7 @@ from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.evaluation import ItemResult
 from medqlora.errors import EvaluationError
 from medqlora.evaluation.evaluator import MedicalQueryEvaluator
+from medqlora.evaluation.metrics import METRICS
 
 WORDS = [
     "what",
@@ -136,11 +137,7 @@ def test_both_answers_come_from_one_model_and_are_scored(
 ) -> None:
     item = one(evaluator, model, "what lowers glucose", answer="metformin", first_index=3)
     assert item.index == 3
-    assert (
-        set(item.base.scores)
-        == set(item.finetuned.scores)
-        == {"token_f1", "rouge_l", "exact_match"}
-    )
+    assert set(item.base.scores) == set(item.finetuned.scores) == set(METRICS)
     assert item.base.response != item.finetuned.response
 
 

@@ -7,27 +7,64 @@ import pytest
 from medqlora.evaluation.metrics import (
     METRICS,
     TextMetric,
+    bleu,
+    chrf,
     exact_match,
     mean_scores,
     normalise,
+    num_words,
+    rouge_1,
+    rouge_2,
     rouge_l,
     score,
     token_f1,
     words,
 )
 
+SCORES = [name for name, metric in METRICS.items() if metric.is_score]
+
+
+def scores_of(response: str, reference: str) -> dict[str, float]:
+    found = score(response, reference)
+    return {name: found[name] for name in SCORES}
+
+
+def test_bleu_and_chrf_are_sacrebleus_own_figures() -> None:
+    from sacrebleu.metrics import BLEU, CHRF
+
+    response = "Beta blockers lower the heart rate and the pressure."
+    reference = "Beta blockers slow the heart and lower the pressure."
+    theirs = BLEU(effective_order=True).sentence_score(response, [reference]).score
+    assert 0 < bleu(response, reference) == pytest.approx(theirs / 100)
+    theirs = CHRF().sentence_score(response, [reference]).score
+    assert 0 < chrf(response, reference) == pytest.approx(theirs / 100)
+
+
+def test_rouge_counts_words_then_pairs_of_them() -> None:
+    response, reference = "take aspirin daily", "take aspirin at night"
+    assert rouge_1(response, reference) == pytest.approx(2 * 2 / (3 + 4))
+    assert rouge_2(response, reference) == pytest.approx(2 * 1 / (2 + 3))
+
+
+def test_length_counts_words_and_is_no_score() -> None:
+    assert num_words("Give 2.5 mg, once.", "") == 4.0
+    assert not METRICS["num_words"].is_score
+
 
 def test_the_same_answer_scores_one_on_every_metric() -> None:
     answer = "Metformin lowers the glucose that the liver makes."
-    assert score(answer, answer) == {"token_f1": 1.0, "rouge_l": 1.0, "exact_match": 1.0}
+    assert scores_of(answer, answer) == pytest.approx(dict.fromkeys(SCORES, 1.0))
 
 
 def test_answers_with_nothing_in_common_score_zero_on_every_metric() -> None:
-    assert set(score("Rest and fluids.", "Metformin lowers glucose").values()) == {0.0}
+    found = scores_of("Rest and fluids.", "Metformin lowers glucose")
+    assert 0 < found.pop("chrf") < 0.2  # which counts single letters
+    assert set(found.values()) == {0.0}
 
 
 def test_an_empty_answer_scores_zero_on_every_metric() -> None:
-    assert set(score("", "Metformin lowers glucose").values()) == {0.0}
+    assert set(scores_of("", "Metformin lowers glucose").values()) == {0.0}
+    assert score("", "Metformin lowers glucose")["num_words"] == 0.0
 
 
 def test_token_f1_is_the_harmonic_mean_over_words() -> None:

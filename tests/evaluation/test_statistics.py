@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import medqlora.evaluation
 from medqlora.errors import EvaluationError
@@ -227,3 +229,53 @@ def test_claims_on_pure_noise_stay_near_five_percent() -> None:
 def test_a_score_that_is_not_a_number_is_refused() -> None:
     with pytest.raises(EvaluationError, match="not a finite number"):
         paired_scores([0.5, math.nan], [0.5, 0.5])
+
+
+_LETTERS = st.sampled_from(["A", "B", "C", "D", ""])
+_ITEMS = st.lists(
+    st.tuples(st.sampled_from("ABCD"), _LETTERS, _LETTERS), min_size=1, max_size=80
+).map(lambda rows: tuple(zip(*rows, strict=True)))
+
+
+@given(items=_ITEMS)
+def test_every_figure_stays_in_its_interval_and_every_interval_in_its_range(items: Any) -> None:
+    found = paired_comparison(*items)
+    for accuracy, (low, high) in (
+        (found.accuracy_base, found.ci_base),
+        (found.accuracy_fine_tuned, found.ci_fine_tuned),
+    ):
+        assert 0 <= low <= accuracy <= high <= 1
+    low, high = found.ci_difference
+    assert -1 <= low <= high <= 1
+    assert found.difference == pytest.approx(found.accuracy_fine_tuned - found.accuracy_base)
+    assert 0 < found.mcnemar_p <= 1
+    cells = (found.both_right, found.only_base_right, found.only_fine_tuned_right, found.both_wrong)
+    assert sum(cells) == found.n == len(items[0])
+
+
+@given(items=_ITEMS)
+def test_exchanging_the_models_mirrors_every_figure(items: Any) -> None:
+    gold, base, tuned = items
+    there, back = paired_comparison(gold, base, tuned), paired_comparison(gold, tuned, base)
+    assert back.mcnemar_p == there.mcnemar_p
+    assert back.difference == -there.difference
+    assert (back.ci_base, back.ci_fine_tuned) == (there.ci_fine_tuned, there.ci_base)
+    assert back.unparsable_base == there.unparsable_fine_tuned
+
+
+@given(items=_ITEMS)
+def test_a_model_against_itself_never_gets_a_claim(items: Any) -> None:
+    gold, base, _ = items
+    found = paired_comparison(gold, base, base)
+    assert (found.mcnemar_p, found.difference, found.ci_difference) == (1.0, 0.0, (0.0, 0.0))
+    assert verdict(found).startswith("No difference")
+
+
+@given(n=st.integers(1, 5000), share=st.floats(0, 1))
+def test_wilson_narrows_as_items_grow(n: int, share: float) -> None:
+    right = round(share * n)
+    (low, high), (low_more, high_more) = (
+        wilson_interval(right, n=n),
+        wilson_interval(10 * right, n=10 * n),
+    )
+    assert high_more - low_more < high - low

@@ -11,7 +11,8 @@ import pytest
 
 from medqlora.domain.evaluation import EvaluationResult, ItemResult
 from medqlora.evaluation.metrics import METRICS, TextMetric, score
-from medqlora.evaluation.table import guarded, summarise, to_csv, write_csv
+from medqlora.evaluation.summary import summarise
+from medqlora.evaluation.table import guarded, to_csv, write_csv
 
 
 def _result(query: str, response: str, reference: str | None, seconds: float) -> EvaluationResult:
@@ -48,12 +49,9 @@ def test_each_item_is_a_row_with_both_answers_scores_tokens_and_seconds() -> Non
         "reference",
         "base_response",
         "finetuned_response",
-        "base_token_f1",
-        "finetuned_token_f1",
-        "base_rouge_l",
-        "finetuned_rouge_l",
-        "base_exact_match",
-        "finetuned_exact_match",
+        *(f"{side}_{name}" for name in METRICS for side in ("base", "finetuned")),
+        "base_reference_loss",
+        "finetuned_reference_loss",
         "base_tokens",
         "finetuned_tokens",
         "base_seconds",

@@ -129,6 +129,33 @@ def test_a_run_is_trained_stopped_never_twice_evaluated_and_compared(
     )
     assert code == 0
     assert len(evaluated["items"]) == 2
+    exam = tmp_path / "exam.csv"
+    rows = "".join(f"Which is sign {n}?,red,green,{'AB'[n % 2]}\n" for n in range(12))
+    exam.write_text(f"question,A,B,answer\n{rows}", encoding="utf-8")
+    code, planned, _ = run(
+        workspace, "benchmark", str(run_dir), "--file", str(exam), "--items", "8", "--plan"
+    )
+    assert code == 0
+    assert planned["added"]["num_items"] == 12
+    assert [(one["name"], one["num_items"]) for one in planned["plan"]] == [("own-exam", 8)]
+    code, examined, log = run(
+        workspace, "benchmark", str(run_dir), "--name", "own-exam", "--items", "8"
+    )
+    assert code == 0
+    [result] = examined["benchmarks"]
+    assert (result["comparison"]["n"], result["chance"]) == (8, 0.5)
+    assert "8 questions show differences" in log
+    code, document, _ = run(workspace, "benchmark", "--resume", examined["run_id"])
+    assert (code, document["error"]["code"]) == (2, "persistence_error")
+    code, document, _ = run(workspace, "benchmark", str(run_dir), "--name", "usmle")
+    assert (code, document["error"]["code"]) == (2, "evaluation_error")
+    assert "medqa" in document["error"]["hint"]
+    code, document, _ = run(workspace, "benchmark", str(run_dir))
+    assert (code, document["error"]["code"]) == (2, "config_error")
+    code, document, _ = run(workspace, "benchmark")
+    assert code == 0
+    assert [one["name"] for one in document["benchmarks"]][-1] == "own-exam"
+
     code, compared, _ = run(
         workspace, "compare", str(run_dir), "What is fever?", "--max-new-tokens", "6"
     )

@@ -113,7 +113,7 @@ def test_it_states_colabs_rule_and_holds_no_keep_alive_trick() -> None:
 
 def test_the_share_link_is_ticked_and_its_login_is_said_beside_it() -> None:
     assert re.search(r"^share_link = True  #@param", sources()["page"], re.MULTILINE)
-    assert "user and password that this cell prints" in sources()["page"]
+    assert "prints two links with passwords" in sources()["page"]
 
 
 def test_running_all_cells_leaves_the_page_open() -> None:

@@ -13,6 +13,7 @@ from medqlora.runs.run_directory import RunDirectory
 from medqlora.services import Services
 from ui.compare_tab import Handlers
 
+DRAWN = (16, 0.0, 1.1, 0.9, 42, "")
 RUN = "20261122-000000-trained-0000"
 
 
@@ -31,14 +32,14 @@ def test_a_question_during_an_evaluation_is_given_back_with_the_reason(
     lease = GpuLease.acquire(workspace.machine_lock, holder="an evaluation")
     earlier = {"base": [{"role": "user", "content": "Before"}], "tuned": []}
     services = Services.open(workspace.root)
-    asked = Handlers(services).send(RUN, "What is gout?", "", earlier, 16, 0.0, 1.1)
+    asked = Handlers(services).send(RUN, "What is gout?", "", earlier, *DRAWN)
     shown = [next(asked), next(asked)]
     with pytest.raises(GpuBusyError):
         next(asked)
     lease.close()
     services.close()
-    assert "Waiting for a turn" in shown[0][-2]
-    prompt, base, tuned, turns, status, _ = shown[1]
+    assert "Waiting for a turn" in shown[0][-3]
+    prompt, base, tuned, turns, status, _, _ = shown[1]
     assert (prompt, base, tuned, turns) == ("What is gout?", earlier["base"], [], earlier)
     assert "The machine is busy with an evaluation." in status
     assert "mq-bad" in status

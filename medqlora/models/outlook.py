@@ -1,0 +1,168 @@
+"""MemoryOutlook: whether settings fit a card, and the nearest ones that do.
+
+Cards are a table, so that a run can be planned for one that is not here. How much is needed is
+`memory_forecast`'s.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.config.setting import settings_of
+from medqlora.domain.resources import GPUInfo
+from medqlora.errors import ConfigError
+from medqlora.models.engine_choice import TrainingMachine, obstacle
+from medqlora.models.memory_forecast import MemoryForecast, ModelShape, forecast
+
+CARDS = {
+    "T4": GPUInfo(name="Tesla T4", total_gib=14.56, compute_capability=(7, 5)),
+    "L4": GPUInfo(name="NVIDIA L4", total_gib=22.16, compute_capability=(8, 9)),
+    "A100-40": GPUInfo(name="NVIDIA A100 40GB", total_gib=39.39, compute_capability=(8, 0)),
+    "A100-80": GPUInfo(name="NVIDIA A100 80GB", total_gib=79.15, compute_capability=(8, 0)),
+    "H100": GPUInfo(name="NVIDIA H100", total_gib=79.1, compute_capability=(9, 0)),
+}
+"""Cards by the names that people call them, with the memory that a program can use."""
+
+COMFORTABLE_SHARE, TIGHT_SHARE = 0.92, 1.0
+"""Share of the memory up to which a run fits, and up to which it may just fit."""
+
+SHORTEST_LENGTH = 256
+
+Verdict = Literal["fits", "tight", "does not fit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryOutlook:
+    """What a run with some settings takes on a machine.
+
+    Attributes:
+        forecast: What it takes, every entry as long as allowed.
+        engine: What would train it; `cpu` without a GPU.
+        place: Card, or RAM.
+        available_gib: Memory there is.
+        verdict: Whether it fits.
+        nearest: Settings to change so that it fits, by name; empty where it fits or nothing helps.
+    """
+
+    forecast: MemoryForecast
+    engine: str
+    place: str
+    available_gib: float
+    verdict: Verdict
+    nearest: dict[str, Any]
+
+    @property
+    def message(self) -> str:
+        """A sentence for the user."""
+        sentence = (
+            f"Memory: about {self.forecast.total_gib:.1f} of {self.available_gib:.1f} GiB "
+            f"({self.place}), so it {_VERDICTS[self.verdict]}."
+        )
+        if self.nearest:
+            known = settings_of(QLoRAConfig)
+            changes = ", ".join(
+                f"{known[name].label} {'on' if value is True else value}"
+                for name, value in self.nearest.items()
+            )
+            return f"{sentence} It fits with {changes}."
+        if self.verdict == "does not fit":
+            return f"{sentence} Choose a smaller model."
+        return sentence
+
+
+_VERDICTS = {"fits": "fits", "tight": "fits only just", "does not fit": "does not fit"}
+
+
+def card(name: str) -> GPUInfo:
+    """A card of the table.
+
+    Raises:
+        ConfigError: There is none of that name.
+    """
+    found = {key.lower(): one for key, one in CARDS.items()}.get(name.lower())
+    if found is None:
+        raise ConfigError(f"No card {name!r} is known.", hint=f"Known are {', '.join(CARDS)}.")
+    return found
+
+
+def outlook(
+    shape: ModelShape,
+    config: QLoRAConfig,
+    *,
+    gpu: GPUInfo | None,
+    ram_gib: float,
+    model_type: str | None = None,
+) -> MemoryOutlook:
+    """What a run takes and whether it fits.
+
+    Args:
+        shape: The model.
+        config: The settings.
+        gpu: The card, or None for a machine without one.
+        ram_gib: RAM that is free, for a machine without a card.
+        model_type: `model_type` of the model's `config.json`, when it is known.
+    """
+    engine = _engine(config, gpu, model_type)
+    available = gpu.total_gib if gpu else ram_gib
+    expected = forecast(shape, config, engine=engine)
+    verdict = _verdict(expected.total_gib, available)
+    fitting: dict[str, Any] = {}
+    if verdict != "fits":
+        for smaller in _smaller(config):
+            needed = forecast(shape, smaller, engine=engine).total_gib
+            if _verdict(needed, available) == "fits":
+                fitting = _changes(config, smaller)
+                break
+    return MemoryOutlook(
+        forecast=expected,
+        engine=engine,
+        place=gpu.name if gpu else "RAM",
+        available_gib=available,
+        verdict=verdict,
+        nearest=fitting,
+    )
+
+
+def _engine(config: QLoRAConfig, gpu: GPUInfo | None, model_type: str | None) -> str:
+    if gpu is None:
+        return "cpu"
+    # A card that is only named counts as one on which everything is installed.
+    is_installed = gpu in CARDS.values() or importlib.util.find_spec("unsloth") is not None
+    machine = TrainingMachine(has_unsloth=is_installed, capability=gpu.compute_capability)
+    if config.engine == "transformers" or obstacle(config, machine, model_type=model_type):
+        return "transformers"
+    return "unsloth"
+
+
+def _verdict(needed_gib: float, available_gib: float) -> Verdict:
+    share = needed_gib / available_gib
+    if share <= COMFORTABLE_SHARE:
+        return "fits"
+    return "tight" if share <= TIGHT_SHARE else "does not fit"
+
+
+def _smaller(config: QLoRAConfig) -> Iterator[QLoRAConfig]:
+    """Settings that need less and less: what costs time before what costs quality."""
+    config = config.changed(gradient_checkpointing=True)
+    yield config
+    while config.per_device_train_batch_size % 2 == 0:
+        config = config.changed(
+            per_device_train_batch_size=config.per_device_train_batch_size // 2,
+            gradient_accumulation_steps=min(2 * config.gradient_accumulation_steps, 256),
+        )
+        yield config
+    while config.max_seq_length >= 2 * SHORTEST_LENGTH:
+        config = config.changed(max_seq_length=config.max_seq_length // 2)
+        yield config
+    while config.rank > 8:
+        config = config.changed(rank=config.rank // 2, alpha=max(config.alpha // 2, 1))
+        yield config
+
+
+def _changes(config: QLoRAConfig, other: QLoRAConfig) -> dict[str, Any]:
+    before, after = config.to_dict(), other.to_dict()
+    return {name: value for name, value in after.items() if value != before[name]}

@@ -1,0 +1,176 @@
+"""The job `benchmark`: multiple-choice questions to the base and the fine-tuned model.
+
+What is asked is drawn once and kept in the job's folder; answers go to its `items.jsonl` batch by
+batch. A stopped or killed job goes on with the questions that have no answer yet.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.domain.benchmark import BenchmarkCard, ChoiceAnswer, ChoiceItem, Question
+from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded, RunWarned
+from medqlora.errors import OutOfMemoryError
+from medqlora.evaluation.benchmark_results import results_of
+from medqlora.evaluation.benchmark_sets import num_chars, obtain
+from medqlora.models.engine_choice import asking_engine
+from medqlora.models.loader import QuantizedModelLoader
+from medqlora.persistence.atomic import write_json, write_text
+from medqlora.runs.items import append_items, read_answers
+from medqlora.runs.job import Job
+from medqlora.runs.run_directory import RunDirectory
+from medqlora.training.failures import is_out_of_memory
+from medqlora.training.memory import MemoryMonitor
+
+BATCH_SIZE = 8
+"""Questions at once; halved where they do not fit."""
+
+CHARS_PER_SECOND = "chars_per_second"
+"""Among a job's figures: characters of questions that both models read in a second."""
+
+
+def examine(job: Job) -> Outcome:
+    """Asks both models every question that has no answer yet."""
+    with MemoryMonitor(job.report):
+        return _examine(job)
+
+
+def _examine(job: Job) -> Outcome:
+    if not job.directory.sets.exists():
+        _draw(job)
+    questions = read_questions(job.directory)
+    answers = read_answers(job.directory.items)
+    done = {one.key for one in answers}
+    pending = [one for one in questions if one.key not in done]
+    seconds = _ask(job, pending, answers, total=len(questions)) if pending else 0.0
+    if len(answers) < len(questions):
+        return RunStopped(step=len(answers))
+    metrics = _metrics(answers, read_sets(job.directory))
+    if seconds:
+        metrics[CHARS_PER_SECOND] = sum(num_chars(one.item) for one in pending) / seconds
+    return RunSucceeded(metrics=metrics)
+
+
+def _draw(job: Job) -> None:
+    """Chooses what is asked: of each set as many as wanted, at random but the same for a seed."""
+    options = job.spec.options
+    sets: list[BenchmarkCard] = []
+    questions: list[Question] = []
+    for name in options["benchmarks"]:
+        card, items = obtain(Path(options["benchmarks_dir"]), name, on_phase=job.report_phase)
+        sets.append(card)
+        questions += [
+            Question(benchmark=card.name, template=card.template, item=item)
+            for item in drawn(items, options["num_items"], seed=options["seed"])
+        ]
+    lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in questions)
+    write_text(job.directory.queries, "".join(lines))
+    write_json(job.directory.sets, [one.to_json() for one in sets])  # last: now it is drawn
+
+
+def drawn(items: Sequence[ChoiceItem], num_items: int, *, seed: int) -> list[ChoiceItem]:
+    """`num_items` of the items, in file order; all where there are no more, or for 0."""
+    if not 0 < num_items < len(items):
+        return list(items)
+    chosen = random.Random(seed).sample(range(len(items)), num_items)
+    return [items[position] for position in sorted(chosen)]
+
+
+def read_questions(directory: RunDirectory) -> list[Question]:
+    """What is asked; nothing before it was drawn."""
+    if not directory.sets.exists():
+        return []
+    lines = directory.queries.read_text(encoding="utf-8").split("\n")
+    return [Question.from_json(json.loads(line)) for line in lines if line]
+
+
+def read_sets(directory: RunDirectory) -> list[BenchmarkCard]:
+    """The cards of the benchmarks that are asked; none before they were drawn."""
+    if not directory.sets.exists():
+        return []
+    text = directory.sets.read_text(encoding="utf-8")
+    return [BenchmarkCard.from_json(one) for one in json.loads(text)]
+
+
+def _ask(
+    job: Job, pending: Sequence[Question], answers: list[ChoiceAnswer], *, total: int
+) -> float:
+    """Adds the answers to the pending questions to `answers`, until told to stop.
+
+    Returns:
+        The seconds that it took, without loading the model.
+    """
+    # Here: it brings torch along.
+    from medqlora.evaluation.harness import BothModels, build_tasks
+
+    config = QLoRAConfig.from_dict(job.spec.config)
+    loader = QuantizedModelLoader(
+        models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
+    )
+    job.report_phase("Loading the model")
+    engine = asking_engine()
+    loaded = loader.load(config, engine=engine, adapter_path=job.spec.adapter_dir)
+    model = engine.load_adapter(loaded.model, Path(job.spec.adapter_dir))
+    batch_size, began = BATCH_SIZE, time.monotonic()
+    left = list(pending)
+    while left and not job.should_stop():
+        both = BothModels(model, loaded.tokenizer, batch_size=batch_size)
+        job.report_phase("Asking both models", len(answers) / total)
+        try:
+            for batch in both.answers(left, build_tasks(left), should_stop=job.should_stop):
+                append_items(job.directory.items, batch)
+                answers += batch
+                _report(job, batch, num_done=len(answers), total=total)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            batch_size = _smaller(batch_size, error)
+        done = {one.key for one in answers}
+        left = [one for one in left if one.key not in done]
+        if both.num_cut and not left:
+            job.report(_cut(both.num_cut))
+    return time.monotonic() - began
+
+
+def _smaller(batch_size: int, error: Exception) -> int:
+    if batch_size == 1:
+        raise OutOfMemoryError(
+            "Memory ran out with a single question.",
+            hint="Use a machine with more memory, or a benchmark with shorter questions.",
+        ) from error
+    return batch_size // 2
+
+
+def _cut(num_cut: int) -> RunWarned:
+    return RunWarned(
+        message=f"{num_cut:,} questions are longer than the model reads and were cut at their "
+        "beginning.",
+        hint="They count like the others, for both models alike.",
+    )
+
+
+def _report(job: Job, batch: Sequence[ChoiceAnswer], *, num_done: int, total: int) -> None:
+    for number, one in enumerate(batch, start=num_done - len(batch) + 1):
+        job.report(
+            ItemEvaluated(
+                index=number,
+                total=total,
+                base_scores={"right": float(one.base == one.gold)},
+                finetuned_scores={"right": float(one.fine_tuned == one.gold)},
+            )
+        )
+
+
+def _metrics(answers: Sequence[ChoiceAnswer], sets: Sequence[BenchmarkCard]) -> dict[str, float]:
+    metrics = {}
+    for one in results_of(answers, sets):
+        metrics[f"{one.name}_base"] = one.comparison.accuracy_base
+        metrics[f"{one.name}_fine_tuned"] = one.comparison.accuracy_fine_tuned
+        metrics[f"{one.name}_mcnemar_p"] = one.comparison.mcnemar_p
+    return metrics

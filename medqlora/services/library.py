@@ -1,0 +1,145 @@
+"""LibraryService: adapters that were made elsewhere, brought in so that they can be asked.
+
+A foreign adapter becomes a finished run without data: Evaluate (own questions) and Compare list it
+like any other. What may come in is decided by `persistence.archive` and
+`persistence.foreign_adapter`; nothing of it is loaded here.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.domain.events import RunStarted, RunSucceeded
+from medqlora.domain.jobs import JobSpec
+from medqlora.errors import ConfigError, ModelError
+from medqlora.models import catalog, embedded, hub, on_disk
+from medqlora.persistence.adapters import CONFIG, METADATA, WEIGHTS
+from medqlora.persistence.archive import unpack_adapter
+from medqlora.persistence.atomic import translated_os_errors, write_json
+from medqlora.persistence.foreign_adapter import ForeignAdapter, check_weights, read_config
+from medqlora.persistence.workspace import Workspace
+from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
+
+IMPORTED = "imported"
+
+
+class LibraryService:
+    """Foreign adapters of a workspace.
+
+    Args:
+        workspace: The workspace.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def import_adapter(self, file: Path, *, base_model: str = "") -> str:
+        """Brings the adapter of a zip file in, and returns the id of the run that stands for it.
+
+        Args:
+            file: A zip file with PEFT's two files.
+            base_model: The model it belongs to; what its configuration says when not given.
+
+        Raises:
+            ModelError: It is not a plain LoRA adapter in safetensors of a base model that is known
+                here, or any of it looks like something else.
+            DiskFullError: No space is left.
+        """
+        with translated_os_errors(self._workspace.uploads):
+            staging = Path(tempfile.mkdtemp(prefix="adapter-", dir=self._workspace.uploads))
+        try:
+            unpack_adapter(file, staging)
+            adapter = read_config(staging / CONFIG)
+            name = base_model or _named(adapter)
+            check_weights(staging / WEIGHTS, adapter, self._described(name))
+            return self._kept(staging, adapter, name)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+
+    def _kept(self, staging: Path, adapter: ForeignAdapter, name: str) -> str:
+        config = _settings(adapter, name)
+        write_json(staging / CONFIG, adapter.to_peft(name))
+        write_json(
+            staging / METADATA,
+            {
+                "model_name": name,
+                "dataset_info": {"name": IMPORTED},
+                "training_config": config.to_dict(),
+                "training_metrics": {},
+                "timestamp": datetime.now(UTC).isoformat(),
+            },
+        )
+        run_id = new_run_id(IMPORTED)
+        spec = JobSpec(
+            run_id=run_id,
+            kind="train",
+            name=f"Imported adapter on {name}",
+            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            config=config.to_dict(),
+            models_dir=str(self._workspace.models),
+            dataset={"name": IMPORTED},
+            versions=recorded_versions(),
+        )
+        directory = RunDirectory.create(self._workspace.runs / run_id, spec)
+        try:
+            with translated_os_errors(directory.path):
+                directory.train_entries.touch()
+                directory.eval_entries.touch()
+                staging.chmod(0o755)
+                staging.rename(directory.adapter)
+            with EventLogWriter(directory.events, run_id=run_id) as log:
+                log.append(RunStarted(job="train"))
+                log.append(RunSucceeded())
+        except BaseException:
+            shutil.rmtree(directory.path, ignore_errors=True)
+            raise
+        return run_id
+
+    def _described(self, name: str) -> Mapping[str, Any]:
+        """The base model's own configuration.
+
+        Raises:
+            ModelError: It is not a model that is known here.
+        """
+        folder = on_disk.folder_of(self._workspace.models, name)
+        if name == EMBEDDED_MODEL:
+            if not embedded.is_unpacked(self._workspace.models):
+                return embedded.SHAPE
+            folder = embedded.folder(self._workspace.models)
+        if folder is not None:
+            described: Mapping[str, Any] = json.loads((folder / "config.json").read_text("utf-8"))
+            return described
+        if catalog.entry_for(name) is None:
+            raise ModelError(
+                "The adapter's base model is not one that is known here.",
+                hint="Choose the base model it was trained on from the list, or put that model's "
+                "files into the workspace's folder models.",
+            )
+        return hub.fetch_config(name)
+
+
+def _named(adapter: ForeignAdapter) -> str:
+    # Adapters of this app name the folder in which the embedded model lay.
+    last = adapter.base_model.rstrip("/").rpartition("/")[2]
+    return EMBEDDED_MODEL if last == embedded.FOLDER_NAME else adapter.base_model
+
+
+def _settings(adapter: ForeignAdapter, name: str) -> QLoRAConfig:
+    try:
+        return QLoRAConfig(
+            name,
+            rank=adapter.rank,
+            alpha=adapter.alpha,
+            dropout=adapter.dropout,
+            target_modules=adapter.target_modules,
+        )
+    except ConfigError as error:
+        raise ModelError(error.message, hint="Use an adapter within these bounds.") from error

@@ -1,0 +1,88 @@
+"""Makes the library's trainer ready: rows without padding where that is proven, a batch that fits.
+
+Both are tried on the model and the rows that are about to be trained, before anything is learned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from medqlora.domain.events import Event, ParametersAdjusted, PhaseChanged, RunWarned
+from medqlora.domain.recovery import ParameterAdjustment
+from medqlora.training import isolation, probe
+
+if TYPE_CHECKING:
+    from trl import SFTConfig
+
+Report = Callable[[Event], object]
+
+
+def ready_trainer(
+    make: Callable[[], Any],
+    arguments: SFTConfig,
+    *,
+    report: Report,
+    probe_limit_gib: float | None,
+) -> Any:
+    """The trainer that `make` makes of `arguments`, which are changed until they suit.
+
+    Args:
+        make: Makes a trainer; called again when the arguments were changed.
+        arguments: The training arguments.
+        report: Gets what was found and changed.
+        probe_limit_gib: See `QLoRATrainer`.
+    """
+    trainer = make()
+    if arguments.padding_free and not _is_isolated(trainer, report):
+        arguments.padding_free = False
+        arguments.train_sampling_strategy = "group_by_length"
+        trainer = make()
+    while probe_limit_gib and (less := _less_at_once(trainer, arguments, probe_limit_gib)):
+        for one in less:
+            setattr(arguments, one.name, one.new)
+        report(ParametersAdjusted(adjustments=less))
+        trainer = make()
+    return trainer
+
+
+def _is_isolated(trainer: Any, report: Report) -> bool:
+    """Whether rows in one sequence were seen not to see each other; the user is told."""
+    rows = [*trainer.train_dataset.select(range(min(2, len(trainer.train_dataset))))]
+    found = isolation.measure(trainer, rows) if len(rows) == 2 else None
+    if found is None or not found.holds:
+        report(
+            RunWarned(
+                message="It could not be shown that entries laid side by side cannot see each "
+                "other with this model on this machine, so they are padded.",
+                hint="Training does the same and takes longer.",
+            )
+        )
+        return False
+    seen = f"{found.between_neighbours:.0e}, with a visible neighbour {found.control:.0e}"
+    report(PhaseChanged(phase=f"Checked that entries in a batch cannot see each other ({seen})"))
+    return True
+
+
+def _less_at_once(
+    trainer: Any, arguments: SFTConfig, limit_gib: float
+) -> tuple[ParameterAdjustment, ...]:
+    """Half the micro-batch where the longest rows need more than there is; empty where not."""
+    size = arguments.per_device_train_batch_size
+    taken = probe.peak_gib(trainer, probe.longest_rows(trainer.train_dataset, size))
+    if size % 2 or (taken is not None and taken <= limit_gib):
+        return ()
+    found = f"they took {taken:.1f} GiB" if taken else "memory ran out"
+    reason = (
+        f"Tried the {size} longest entries at once: {found} of {limit_gib:.1f} GiB; more "
+        "accumulation keeps the entries a step."
+    )
+    steps = arguments.gradient_accumulation_steps
+    return (
+        ParameterAdjustment(
+            name="per_device_train_batch_size", old=size, new=size // 2, reason=reason
+        ),
+        ParameterAdjustment(
+            name="gradient_accumulation_steps", old=steps, new=2 * steps, reason=reason
+        ),
+    )

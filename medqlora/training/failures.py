@@ -1,0 +1,42 @@
+"""Errors of the training libraries as ours."""
+
+from __future__ import annotations
+
+from medqlora.errors import DiskFullError, MedQLoRAError, OutOfMemoryError, TrainingError
+
+_OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_DISK_FULL_WORDS = ("No space left", "quota exceeded", "File too large", "inline_container")
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a foreign error says that memory ran out, on a GPU or in RAM."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in _OUT_OF_MEMORY_WORDS
+    )
+
+
+def translated(error: Exception) -> MedQLoRAError:
+    """A foreign error from inside a training step as ours."""
+    text = str(error)
+    if is_out_of_memory(error):
+        return OutOfMemoryError(
+            "Memory ran out during training.",
+            hint=(
+                "Choose a smaller batch or a shorter longest entry on Configure; "
+                "accumulation keeps the effective batch."
+            ),
+        )
+    if any(words in text for words in _DISK_FULL_WORDS):
+        # torch reports a full disk in the middle of a file as a broken archive.
+        return DiskFullError(
+            "The checkpoint could not be written: the disk is full.",
+            hint="Free some space (old runs can be deleted), then press Resume; the checkpoint "
+            "before it is untouched.",
+        )
+    return TrainingError(
+        f"Training stopped because of a {type(error).__name__} in the training library.",
+        hint=(
+            "Resume goes on from the last checkpoint; worker.log in the run's folder has "
+            "the details."
+        ),
+    )

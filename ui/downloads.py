@@ -1,0 +1,56 @@
+"""A file at one press: it is made when the button is pressed, and the browser downloads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ui.door.roles import for_reviewers, is_for_reviewers
+from ui.guard import guarded
+from ui.shared import BUSY, LIGHT
+
+# The button for the file is pressed once it is in the page with the new address.
+_PRESS = """() => {
+  const press = (tries) => {
+    const button = document.getElementById("%s");
+    if (button?.offsetWidth) button.click();
+    else if (tries) setTimeout(() => press(tries - 1), 100);
+  };
+  setTimeout(() => press(50), 200);
+}"""
+
+
+def folder() -> Path:
+    """Where files for the browser lie: Gradio's own folder; the workspace is closed to it."""
+    place = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def one_press(
+    label: str, elem_id: str, write: Callable[..., Path], inputs: Sequence[Any], **look: Any
+) -> None:
+    """Lays a button out that makes a file and downloads it.
+
+    Args:
+        label: What the button says.
+        elem_id: Its id; that of the file's own button is `ELEM_ID-file`.
+        write: Writes the file under `folder()` and returns it.
+        inputs: What `write` gets.
+        look: How the buttons look.
+    """
+
+    def make(*values: Any) -> Any:
+        return gr.DownloadButton(value=str(write(*values)), visible=True)
+
+    if is_for_reviewers(write):
+        for_reviewers(make)
+    button = gr.Button(label, elem_id=elem_id, **look)
+    file_id = f"{elem_id}-file"
+    file = gr.DownloadButton("Download again", visible=False, elem_id=file_id, **look)
+    made = button.click(guarded(make), list(inputs), file, trigger_mode="once", **BUSY)
+    made.success(None, None, None, js=_PRESS % file_id, **LIGHT)
