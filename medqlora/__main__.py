@@ -98,6 +98,8 @@ def _add_commands_of_a_run(add: Add) -> None:
     )
     one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
+    one = add_for_run("panel", commands.panel)
+    one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
     add_benchmark_options(add("benchmark", commands.benchmark))
     one = add_for_run("compare", commands.compare)
     one.add_argument("prompt")

@@ -10,6 +10,7 @@ from medqlora.benchmark_command import begin_benchmark
 from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
 from medqlora.domain.generation import GenerationSettings
+from medqlora.evaluation.panel import judged
 from medqlora.foreground import Progress, Result, run_job
 from medqlora.printing import say
 from medqlora.runs.items import read_items
@@ -91,6 +92,26 @@ def evaluate(options: argparse.Namespace) -> Result:
     )
     document, exit_code = run_job(services, directory)
     return {**document, "items": [asdict(item) for item in read_items(directory.items)]}, exit_code
+
+
+def panel(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model the forgetting and safety panel."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir)
+    path = services.workspace.panels / new_run_id("panel-" + run.spec().dataset["name"])
+    directory = services.panel.create(
+        run, services.panel.entries(), path=path, max_new_tokens=options.max_new_tokens
+    )
+    document, exit_code = run_job(services, directory)
+    rows = [
+        {
+            "category": row.category.name,
+            "comparison": asdict(row.comparison),
+            "verdict": row.verdict,
+        }
+        for row in judged(read_items(directory.items))
+    ]
+    return {**document, "categories": rows}, exit_code
 
 
 def benchmark(options: argparse.Namespace) -> Result:
