@@ -41,37 +41,7 @@ def build(shared: Shared, timer: gr.Timer) -> None:
             with gr.Tab(wording.WRITTEN_ANSWERS, elem_id="evaluate-written"):
                 with gr.Row(equal_height=False):
                     with gr.Column(scale=2, min_width=320):
-                        run = gr.Dropdown(label="Trained model", elem_id="evaluate-run")
-                        source = gr.Radio(
-                            [HELD_OUT, OWN],
-                            value=HELD_OUT,
-                            label="What to ask",
-                            elem_id="evaluate-source",
-                        )
-                        limit = gr.Slider(
-                            4,
-                            200,
-                            value=24,
-                            step=4,
-                            label="How many entries",
-                            elem_id="evaluate-limit",
-                        )
-                        queries = gr.Textbox(
-                            label="Questions",
-                            info=wording.QUERIES_HELP,
-                            lines=5,
-                            visible=False,
-                            elem_id="evaluate-queries",
-                        )
-                        length = gr.Slider(
-                            16,
-                            512,
-                            value=96,
-                            step=16,
-                            label="Longest answer, in tokens",
-                            info="Three tokens are about two words.",
-                            elem_id="evaluate-length",
-                        )
+                        run, source, limit, queries, length = _lay_out_request()
                         with gr.Row():
                             start = gr.Button(
                                 "Start",
@@ -113,6 +83,42 @@ def build(shared: Shared, timer: gr.Timer) -> None:
     stop.click(guarded(handlers.stop), shown, [progress, stop], **LIGHT)
     shown.input(guarded(handlers.show), shown, live, **LIGHT)
     timer.tick(guarded_tick(handlers.tick), [shown, seen], live, **LIGHT)
+
+
+def _lay_out_request() -> tuple[gr.Dropdown, gr.Radio, gr.Slider, gr.Textbox, gr.Slider]:
+    """Whom to ask what: model, source, number of entries, own questions, longest answer."""
+    run = gr.Dropdown(label="Trained model", elem_id="evaluate-run")
+    source = gr.Radio(
+        [HELD_OUT, OWN],
+        value=HELD_OUT,
+        label="What to ask",
+        elem_id="evaluate-source",
+    )
+    limit = gr.Slider(
+        4,
+        200,
+        value=24,
+        step=4,
+        label="How many entries",
+        elem_id="evaluate-limit",
+    )
+    queries = gr.Textbox(
+        label="Questions",
+        info=wording.QUERIES_HELP,
+        lines=5,
+        visible=False,
+        elem_id="evaluate-queries",
+    )
+    length = gr.Slider(
+        16,
+        512,
+        value=96,
+        step=16,
+        label="Longest answer, in tokens",
+        info="Three tokens are about two words.",
+        elem_id="evaluate-length",
+    )
+    return run, source, limit, queries, length
 
 
 class Handlers:
