@@ -59,7 +59,7 @@ def exchanges(turns: dict[str, Turns]) -> list[Exchange]:
 def _status(update: ChatUpdate, names: tuple[str, str]) -> str:
     if not update.is_done:
         return banner(update) + markup.progress(update.phase, None)
-    return safety_notes(update) + markup.facts(
+    return safety_notes(update, names) + markup.facts(
         {
             names[0]: f"{update.base_tokens} tokens",
             names[1]: f"{update.tuned_tokens} tokens",

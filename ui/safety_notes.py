@@ -49,12 +49,12 @@ def banner(update: ChatUpdate) -> str:
     return markup.notice(update.asked.banner, "bad") if update.asked else ""
 
 
-def safety_notes(update: ChatUpdate) -> str:
-    """All that the filter said of a question and its answers."""
+def safety_notes(update: ChatUpdate, names: tuple[str, str]) -> str:
+    """All that the filter said of a question and its answers; `names` are the two models'."""
     parts = (
         ("Your question", update.asked),
-        ("Before training", update.base_checked),
-        ("After training", update.tuned_checked),
+        (names[0], update.base_checked),
+        (names[1], update.tuned_checked),
     )
     told = [(name, result) for name, result in parts if result]
     rows = [row for name, result in told for row in _rows(name, result)]

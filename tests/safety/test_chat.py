@@ -82,7 +82,7 @@ def test_the_page_shows_banner_flags_and_the_way_to_what_was_held_back() -> None
         base_checked=result(text="Fine."),
         tuned_checked=result(flag, text=text, allowed=False),
     )
-    html = safety_notes(update)
+    html = safety_notes(update, ("Before training", "After training"))
     assert html.startswith(banner(update))
     assert "Call 112." in banner(update)
     assert "After training: Not shown" in html
