@@ -14,8 +14,8 @@ from pathlib import Path
 
 from medqlora import commands
 from medqlora.benchmark_command import add_benchmark_options
-from medqlora.commands import Result
 from medqlora.errors import MedQLoRAError
+from medqlora.foreground import Result
 from medqlora.models.outlook import CARDS
 from medqlora.printing import error_of, print_result
 from medqlora.train_options import add_data_options, add_mapping_options, common_options
@@ -97,6 +97,8 @@ def _add_commands_of_a_run(add: Add) -> None:
         "--query", action="append", help="a query of your own; may be given several times"
     )
     one.add_argument("--limit", type=int, default=24, help="how many held-out entries to ask")
+    one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
+    one = add_for_run("panel", commands.panel)
     one.add_argument("--max-new-tokens", type=int, default=96, help="longest answer")
     add_benchmark_options(add("benchmark", commands.benchmark))
     one = add_for_run("compare", commands.compare)

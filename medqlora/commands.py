@@ -5,27 +5,21 @@ from __future__ import annotations
 import argparse
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from medqlora.benchmark_command import begin_benchmark
 from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
-from medqlora.domain.events import RunFailed
 from medqlora.domain.generation import GenerationSettings
-from medqlora.domain.snapshot import RunSnapshot
+from medqlora.evaluation.panel import judged
+from medqlora.foreground import Progress, Result, run_job
 from medqlora.printing import say
 from medqlora.runs.items import read_items
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
-from medqlora.services.jobs import nothing_to_resume, run_in_foreground
+from medqlora.services.jobs import nothing_to_resume
 from medqlora.train_options import mapping_of, read_settings, take_data_options
-
-MIRROR_SECONDS = 60.0
-"""How long a command that is done waits until its run is safe; the copying goes on after it."""
-
-Result = tuple[dict[str, Any], int]
 
 
 def inspect(options: argparse.Namespace) -> Result:
@@ -66,14 +60,14 @@ def train(options: argparse.Namespace) -> Result:
         data.source,
         mapping=data.mapping,
         choices=replace(data.choices, seed=seed),
-        on_snapshot=_Progress().say,
+        on_snapshot=Progress().say,
     )
     config = services.configuration.complete(values, num_train=card.num_train)
     if options.queue:
         return _queued(services, services.training.enqueue(config, card.dataset_id))
     path = options.run_dir or services.workspace.runs / new_run_id(card.name)
     directory = services.training.create(config, card.dataset_id, path=path.resolve())
-    return _run(services, directory)
+    return run_job(services, directory)
 
 
 def resume(options: argparse.Namespace) -> Result:
@@ -84,7 +78,7 @@ def resume(options: argparse.Namespace) -> Result:
         raise nothing_to_resume()
     if not options.accept_differences:
         refuse_differences(directory)
-    return _run(services, directory)
+    return run_job(services, directory)
 
 
 def evaluate(options: argparse.Namespace) -> Result:
@@ -96,8 +90,28 @@ def evaluate(options: argparse.Namespace) -> Result:
     directory = services.evaluation.create(
         run, entries, path=path, max_new_tokens=options.max_new_tokens
     )
-    document, exit_code = _run(services, directory)
+    document, exit_code = run_job(services, directory)
     return {**document, "items": [asdict(item) for item in read_items(directory.items)]}, exit_code
+
+
+def panel(options: argparse.Namespace) -> Result:
+    """Asks base and fine-tuned model the forgetting and safety panel."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir)
+    path = services.workspace.panels / new_run_id("panel-" + run.spec().dataset["name"])
+    directory = services.panel.create(
+        run, services.panel.entries(), path=path, max_new_tokens=options.max_new_tokens
+    )
+    document, exit_code = run_job(services, directory)
+    rows = [
+        {
+            "category": row.category.name,
+            "comparison": asdict(row.comparison),
+            "verdict": row.verdict,
+        }
+        for row in judged(read_items(directory.items))
+    ]
+    return {**document, "categories": rows}, exit_code
 
 
 def benchmark(options: argparse.Namespace) -> Result:
@@ -107,7 +121,7 @@ def benchmark(options: argparse.Namespace) -> Result:
     begun = begin_benchmark(services, options, run)
     if isinstance(begun, dict):
         return begun, 0
-    document, exit_code = _run(services, begun)
+    document, exit_code = run_job(services, begun)
     results = services.benchmarks.results(begun.run_id)
     return {**document, "benchmarks": [one.to_json() for one in results]}, exit_code
 
@@ -181,31 +195,6 @@ def _queued(services: Services, run_id: str) -> Result:
     }, 0
 
 
-def _run(services: Services, directory: RunDirectory) -> Result:
-    is_mirrored = directory.path.parent == services.workspace.runs
-    if is_mirrored:
-        services.mirror.ensure()
-    snapshot = run_in_foreground(services.workspace, directory, on_snapshot=_Progress().say)
-    outcome = snapshot.outcome
-    assert outcome is not None, "a run in the foreground has ended"
-    document: dict[str, Any] = {
-        "run_id": snapshot.run_id,
-        "run_dir": str(directory.path),
-        "state": snapshot.state,
-        "step": snapshot.last_step.step if snapshot.last_step else 0,
-        "peak_memory_gib": snapshot.peak_memory_gib,
-        "metrics": {},
-    }
-    if isinstance(outcome, RunFailed):
-        failure = {"code": outcome.code, "message": outcome.message, "hint": outcome.hint}
-        return {**document, "error": failure}, 1
-    document |= {k: v for k, v in asdict(outcome).items() if k in ("metrics", "checkpoint_step")}
-    if is_mirrored and (kept := services.mirror.wait_until_safe(directory.run_id, MIRROR_SECONDS)):
-        say(kept.message)
-        document["mirror"] = asdict(kept)
-    return document, 0
-
-
 def _run_directory(services: Services, given: str) -> RunDirectory:
     """A run by its folder, or by its id in the workspace."""
     directory = RunDirectory(Path(given).resolve())
@@ -213,20 +202,3 @@ def _run_directory(services: Services, given: str) -> RunDirectory:
         directory = services.training.directory(given)
     directory.spec()  # refuses a folder that is something else
     return directory
-
-
-class _Progress:
-    """Says how a job stands, each line once."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def say(self, snapshot: RunSnapshot) -> None:
-        line, step = snapshot.phase, snapshot.last_step
-        if step:
-            line += f": step {step.step} of {step.total_steps}, loss {step.loss:.3f}"
-        elif snapshot.items_total:
-            line += f": {snapshot.items_done} of {snapshot.items_total}"
-        if line != self._said:
-            say(line)
-            self._said = line

@@ -21,10 +21,11 @@ class PageClient:
 
     Args:
         url: Address of the page, with a slash at its end.
+        http: Somebody who has come in, where the page asks who they are.
     """
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx.Client(base_url=url, timeout=SECONDS, trust_env=False)
+    def __init__(self, url: str, *, http: httpx.Client | None = None) -> None:
+        self._http = http or httpx.Client(base_url=url, timeout=SECONDS, trust_env=False)
         self._session = secrets.token_hex(6)
         self.config: dict[str, Any] = self._http.get("config").raise_for_status().json()
         self._ids = {

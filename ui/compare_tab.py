@@ -30,6 +30,7 @@ from ui.compare_settings import Drawing
 from ui.compare_view import Turns, displayed, exchanges, shown
 from ui.door.roles import for_reviewers
 from ui.guard import guarded
+from ui.safety_notes import scope
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
 
 ASKING_AT_ONCE = 8
@@ -70,6 +71,8 @@ def build(shared: Shared) -> None:
         _lay_out_library(prompt)
         with gr.Accordion("How the answers are drawn", open=False, elem_id="compare-settings"):
             settings = compare_settings.lay_out()
+        with gr.Accordion("What the safety filter does", open=False, elem_id="compare-safety"):
+            gr.HTML(scope())
         _lay_out_saving(handlers, [run, left, right, turns, *settings])
         adapter_import.build(shared.services, run)
         review_section.build(shared, tab)

@@ -9,6 +9,7 @@ from medqlora.services.chat import ChatUpdate
 from medqlora.services.conversations import Exchange
 from ui import markup, present, wording
 from ui.compare_difference import difference_html
+from ui.safety_notes import banner, safety_notes
 
 Turns = list[dict[str, str]]
 
@@ -57,8 +58,8 @@ def exchanges(turns: dict[str, Turns]) -> list[Exchange]:
 
 def _status(update: ChatUpdate, names: tuple[str, str]) -> str:
     if not update.is_done:
-        return markup.progress(update.phase, None)
-    return markup.facts(
+        return banner(update) + markup.progress(update.phase, None)
+    return safety_notes(update) + markup.facts(
         {
             names[0]: f"{update.base_tokens} tokens",
             names[1]: f"{update.tuned_tokens} tokens",

@@ -16,7 +16,15 @@ from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import EvaluationError
 from medqlora.services import Services
 from medqlora.services.evaluation import EvaluationSummary
-from ui import exam_panel, markup, present, present_evaluation, report_button, wording
+from ui import (
+    exam_panel,
+    markup,
+    present,
+    present_evaluation,
+    report_button,
+    safety_panel,
+    wording,
+)
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html, opening, phi_warning, tab_name
 
@@ -90,6 +98,8 @@ def build(shared: Shared, timer: gr.Timer) -> None:
                 items = gr.HTML(elem_id="evaluate-items")
             with gr.Tab(wording.EXAM, elem_id="evaluate-exams"):
                 exam_panel.build(shared, timer, tab)
+            with gr.Tab("Forgetting and safety", elem_id="evaluate-panel"):
+                safety_panel.build(shared, timer, tab)
     live = [shown, progress, summary, items, csv, start, stop, seen]
     tab.select(guarded(handlers.open), [shared.run_id, shown], [run, *live], **LIGHT)
     source.input(
@@ -203,9 +213,13 @@ class Handlers:
             caption=f"{figures.num_scored} answers",
             whole=True,
         )
+        leading = figures.leading
+        headline = wording.LEADING.format(verdict=leading.verdict) if leading else ""
+        tone = present_evaluation.CLAIMS[leading.claim] if leading else "plain"
         meanings = [(one.label, one.help) for one in figures.metrics]
         return (
-            table
+            markup.notice(headline, tone)
+            + table
             + markup.note(wording.SUMMARY_NOTE)
             + markup.details(wording.SCORES_EXPLAINED, markup.record(meanings, caption="Scores"))
             + self._by_label(figures)

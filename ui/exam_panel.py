@@ -15,15 +15,14 @@ import gradio as gr
 
 from medqlora.domain.benchmark import OWN
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import EvaluationError
+from medqlora.errors import EvaluationError, PersistenceError
 from medqlora.services import Services
 from medqlora.services.benchmarks import BenchmarkResult
 from ui import markup, present, present_evaluation, wording
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html
 
-ALL = 0
-COUNTS = [("50", 50), ("100", 100), ("200", 200), ("500", 500), ("All", ALL)]
+COUNTS = {"50": 50, "100": 100, "200": 200, "500": 500, "All": 0}
 
 
 def build(shared: Shared, timer: gr.Timer, tab: gr.Tab) -> None:
@@ -43,7 +42,10 @@ def build(shared: Shared, timer: gr.Timer, tab: gr.Tab) -> None:
             names = gr.CheckboxGroup(label="Exams", elem_id="exam-names")
             gr.HTML(markup.note(wording.EXAM_NOT_HERE))
             count = gr.Radio(
-                COUNTS, value=100, label="Questions of each, drawn at random", elem_id="exam-count"
+                list(COUNTS),
+                value="100",
+                label="Questions of each, drawn at random",
+                elem_id="exam-count",
             )
             plan = gr.HTML(elem_id="exam-plan")
             with gr.Row():
@@ -114,24 +116,26 @@ class Handlers:
         run = gr.Dropdown(choices=present.run_options(trained), value=chosen)
         return [run, self._names(names), *live]
 
-    def plan(self, run_id: str | None, names: list[str], count: int) -> str:
+    def plan(self, run_id: str | None, names: list[str], count: str) -> str:
         """What the chosen exams would show and cost."""
         if not run_id or not names:
             return ""
-        plans = self._benchmarks.plan(self._training.directory(run_id), names, num_items=int(count))
+        plans = self._benchmarks.plan(
+            self._training.directory(run_id), names, num_items=_count(count)
+        )
         rows = present_evaluation.plan_rows(plans)
         table = markup.table(
             present_evaluation.PLAN_HEADERS, rows, caption="Before you start", whole=True
         )
         return table + markup.note(wording.EXAM_PLAN_NOTE)
 
-    def start(self, run_id: str | None, names: list[str], count: int) -> list[Any]:
+    def start(self, run_id: str | None, names: list[str], count: str) -> list[Any]:
         """Starts the exams."""
         if not run_id:
             raise EvaluationError(
                 "There is no trained model yet.", hint="Start a run in Train and let it end."
             )
-        return self._live(self._benchmarks.start(run_id, names, num_items=int(count)))
+        return self._live(self._benchmarks.start(run_id, names or [], num_items=_count(count)))
 
     def stop(self, exam_id: str) -> list[Any]:
         """Asks the exam to stop; the answers so far are kept."""
@@ -179,12 +183,16 @@ class Handlers:
             nothing = [markup.empty(wording.EXAM_NONE), "", gr.DownloadButton(visible=False)]
             return [gr.skip(), *nothing, *self._buttons(None), 0]
         snapshot = self._benchmarks.snapshot(exam_id)
-        results = self._benchmarks.results(exam_id) if not snapshot.is_live else ()
+        damage, results = "", tuple[BenchmarkResult, ...]()
+        try:
+            results = () if snapshot.is_live else self._benchmarks.results(exam_id)
+        except PersistenceError as error:  # another exam can still be chosen
+            damage = markup.notice(f"{error.message} {error.hint}", "bad")
         options = present_evaluation.exam_options(self._benchmarks.exams())
         return [
             gr.Dropdown(choices=options, value=exam_id),
             self._progress(snapshot),
-            "".join(map(_result_html, results)) + markup.note(wording.EXAM_HOW) if results else "",
+            _results_html(results) if results else damage,
             self._download(exam_id, is_ready=bool(results)),
             *self._buttons(snapshot),
             snapshot.seq,
@@ -216,6 +224,18 @@ class Handlers:
         return bar + (messages_html(self._guidance, snapshot) if snapshot.messages else "")
 
 
+def _count(chosen: str) -> int:
+    if chosen not in COUNTS:
+        raise EvaluationError(
+            "The number of questions was not chosen.", hint="Choose one of those offered."
+        )
+    return COUNTS[chosen]
+
+
+def _results_html(results: Sequence[BenchmarkResult]) -> str:
+    return "".join(map(_result_html, results)) + markup.note(wording.EXAM_HOW)
+
+
 def _result_html(result: BenchmarkResult) -> str:
     one = result.comparison
     subjects = present_evaluation.subject_rows(result)
@@ -231,7 +251,7 @@ def _result_html(result: BenchmarkResult) -> str:
             caption=f"Right answers in {result.label} before and after training",
         ),
         markup.note(present_evaluation.figures_sentence(result)),
-        *map(markup.note, result.remarks),
+        *(markup.notice(remark, "warn") for remark in result.remarks),
         markup.details(
             "More figures",
             markup.table(

@@ -62,7 +62,7 @@ def build_page(services: Services, access: Access | None = None) -> gr.Blocks:
             evaluate_tab.build(shared, timers["Evaluate"])
             compare_tab.build(shared)
         if access is not None:
-            people_panel.build(services, access)
+            people_panel.build(services, access, page)
         gr.HTML(_footer(), elem_id="footer")
         tabs.select(_only_open_tab_ticks(list(timers)), None, list(timers.values()), **LIGHT)
     return page

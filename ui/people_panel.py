@@ -26,9 +26,15 @@ HOURS: Final = {"8 hours": 8.0, "24 hours": 24.0, "7 days": 168.0}
 AUDIT_LINES: Final = 12
 
 
-def build(services: Services, access: Access) -> None:
-    """Lays the panel out and wires it."""
-    handlers = Handlers(services, access)
+def build(services: Services, access: Access, page: gr.Blocks) -> None:
+    """Lays the panel out and wires it.
+
+    Args:
+        services: The backend.
+        access: Keys and sessions.
+        page: The page; what it remembers of its viewers goes with everything else.
+    """
+    handlers = Handlers(services, access, page)
     with (
         gr.Accordion(wording.OWNER_PANEL, open=False, elem_id="owner-panel"),
         gr.Row(equal_height=False),
@@ -82,10 +88,12 @@ class Handlers:
     Attributes:
         services: The backend.
         access: Keys and sessions.
+        page: The page.
     """
 
     services: Services
     access: Access
+    page: gr.Blocks
 
     def look(self) -> str:
         """Who has come in, and what was done lately."""
@@ -136,6 +144,8 @@ class Handlers:
     def erase(self, typed: str) -> list[Any]:
         """Removes all data, and says what remains and where."""
         told = erase_everything(self.services, typed)
+        # The conversations of all who have Compare open.
+        self.page.state_holder.session_data.clear()
         # Uploads and what was made to be downloaded.
         sweep(self.access.uploads.folder, seconds=-1)
         self.access.audit.record("owner", "deleted everything")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from medqlora.domain.evaluation import ItemResult
+from medqlora.domain.evaluation import Claim, ItemResult
 from medqlora.services.benchmarks import (
     BenchmarkChoice,
     BenchmarkPlan,
     BenchmarkResult,
-    Claim,
     ExamOverview,
     PairedComparison,
 )

@@ -224,6 +224,7 @@ SUMMARY_NOTE: Final = (
     "Scores run from 0 to 1 and measure how much of the reference answer's wording comes back. "
     "They do not measure whether an answer is medically right."
 )
+LEADING: Final = "Closeness to the reference answers' wording: {verdict}"
 SCORES_EXPLAINED: Final = "What the scores mean"
 BY_LABEL: Final = "By specialty or label"
 MOST_GAINED: Final = "The answers that gained most"

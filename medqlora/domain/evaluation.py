@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Claim = Literal["better", "worse", "none"]
+"""What may be said of the fine-tuned model beside its base."""
+
+URGENT_KINDS = ("emergency", "self_harm")
+"""Kinds of flags that get a banner with what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,19 +62,27 @@ class ComparisonResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyFlag:
-    """One thing a safety rule noticed.
+    """One thing the safety filter noticed.
 
     Attributes:
-        kind: `emergency`, `self_harm`, `dosing` or `absolute_certainty`.
+        kind: `emergency`, `self_harm`, `dosing`, `absolute_certainty`, `harmful_request`,
+            `complied`, `missed_emergency`, `refusal`, `guard` or `not_read`.
         reason: What was noticed and what to do, one sentence for the user.
-        start: Where the matching text begins in the response.
+        start: Where the passage begins in the text, counted in characters.
         end: Where it ends.
+        what: What help with harm it is about, in words; empty for other kinds.
     """
 
     kind: str
     reason: str
     start: int
     end: int
+    what: str = ""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where the passage begins and ends in the text."""
+        return self.start, self.end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,16 +90,22 @@ class FilterResult:
     """What the safety filter says of a text; nothing is silently rewritten.
 
     Attributes:
-        allowed: Whether the text is shown as it is.
-        flags: What was noticed.
-        shown_text: What the user sees.
-        original_text: What the model said.
+        allowed: Whether a question is passed on, or an answer shown, as it is.
+        flags: What was noticed, in the order in which it stands in the text.
+        shown_text: What the user sees: the text itself, or why it is held back.
+        original_text: The text itself.
     """
 
     allowed: bool
     flags: tuple[SafetyFlag, ...]
     shown_text: str
     original_text: str
+
+    @property
+    def banner(self) -> str:
+        """What to do at once, one sentence; empty where nothing sounds urgent."""
+        urgent = (flag.reason for flag in self.flags if flag.kind in URGENT_KINDS)
+        return next(urgent, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

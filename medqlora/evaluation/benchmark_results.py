@@ -11,13 +11,12 @@ import io
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from medqlora.domain.benchmark import BenchmarkCard, ChoiceAnswer, ChoiceItem, Question
+from medqlora.domain.evaluation import Claim
 from medqlora.evaluation.statistics import PairedComparison, is_claimed, paired_comparison, verdict
 from medqlora.evaluation.table import guarded
-
-Claim = Literal["better", "worse", "none"]
 
 MIN_ITEMS_OF_A_LABEL = 20
 """Below that a share by subject says nothing."""

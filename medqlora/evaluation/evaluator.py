@@ -128,7 +128,7 @@ class MedicalQueryEvaluator:
 
     def filter_unsafe_content(self, response: str) -> FilterResult:
         """What the safety filter says of a response; see `safety` for what it does not cover."""
-        return self._safety_filter.check(response)
+        return self._safety_filter.check_response(response)
 
     def _generate(
         self,
@@ -158,5 +158,5 @@ class MedicalQueryEvaluator:
             num_tokens=generated.num_tokens,
             seconds=generated.seconds,
             scores={} if reference is None else score(generated.text, reference),
-            filter_result=self.filter_unsafe_content(generated.text),
+            filter_result=self._safety_filter.check_response(generated.text, query=query),
         )

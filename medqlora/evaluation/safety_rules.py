@@ -16,6 +16,15 @@ CRISIS_STEP = (
     "anyone in danger should call the local emergency number or a crisis line "
     "(988 in the USA and Canada, 116 123 in the UK and much of Europe)"
 )
+EMERGENCY_ADVICE = re.compile(
+    r"\b(?:911|112|999|988|116 ?123|ambulance|emergency|casualty|paramedics?|A&E|\bER\b"
+    r"|poison (?:control|cent(?:er|re))|crisis (?:line|team)|hotline|helpline"
+    r"|(?:immediate|urgent)(?:ly)? (?:medical |care|help|attention|treatment)"
+    r"|(?:hospital|doctor|medical help|help)[^.!?\n]{0,30}?\b(?:now|immediately|at once"
+    r"|right away|without delay|straight away|urgently))\b",
+    re.IGNORECASE,
+)
+"""Words with which an answer sends somebody for help without delay."""
 WITHHELD_TEXT = (
     "This answer is not shown because it seems to encourage or instruct self-harm; "
     f"{CRISIS_STEP}. The original text is kept and can be opened."

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from medqlora.domain.evaluation import EvaluationResult, ItemResult
+from medqlora.domain.evaluation import Claim, EvaluationResult, ItemResult
 from medqlora.evaluation.intervals import Interval
 from medqlora.evaluation.metrics import METRICS
 from medqlora.evaluation.statistics import PairedScores, is_claimed, paired_scores, score_verdict
@@ -44,6 +44,7 @@ class MetricSummary:
         ci_difference: Paired bootstrap 95 % interval of the difference, `(low, high)`; of a
             perplexity that of the difference of mean losses, in nats.
         verdict: Whether a difference can be claimed, in words.
+        claim: The same as one word; `none` of a count or a share, which are not good or bad.
     """
 
     name: str
@@ -55,6 +56,7 @@ class MetricSummary:
     difference: float
     ci_difference: Interval
     verdict: str
+    claim: Claim = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,11 @@ class EvaluationSummary:
     by_label: tuple[LabelSummary, ...] = ()
     most_gained: tuple[int, ...] = ()
     most_lost: tuple[int, ...] = ()
+
+    @property
+    def leading(self) -> MetricSummary | None:
+        """The figure that stands for the others: whether wording came closer to the references."""
+        return next((one for one in self.metrics if one.name == LEADING_METRIC), None)
 
     def to_json(self) -> dict[str, Any]:
         """The summary as a JSON object; tuples are lists."""
@@ -165,7 +172,16 @@ def _metric_summary(
         verdict=score_verdict(figures, num_comparisons=num_comparisons)
         if metric.is_score
         else _count_verdict(figures),
+        claim=_claim(figures, num_comparisons=num_comparisons) if metric.is_score else "none",
     )
+
+
+def _claim(figures: PairedScores, *, num_comparisons: int, less_is_better: bool = False) -> Claim:
+    if not is_claimed(
+        figures.sign_flip_p, interval=figures.ci_difference, num_comparisons=num_comparisons
+    ):
+        return "none"
+    return "better" if (figures.difference > 0) != less_is_better else "worse"
 
 
 def _declines(side: EvaluationResult) -> bool:
@@ -202,6 +218,7 @@ def _perplexity(items: Sequence[ItemResult]) -> MetricSummary:
         difference=tuned - base,
         ci_difference=losses.ci_difference,
         verdict=_perplexity_verdict(losses),
+        claim=_claim(losses, num_comparisons=1, less_is_better=True),
     )
 
 

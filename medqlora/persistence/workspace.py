@@ -6,6 +6,8 @@
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
       evaluations/  evaluations, one folder each
+      panels/       safety panels, one folder each
+      panel/        items of your own for the safety panel, JSONL
       benchmarks/   sets of multiple-choice questions, and files that become one
       exams/        runs of benchmarks, one folder each
       reviews/      blind reviews, one folder each
@@ -54,6 +56,7 @@ class Workspace:
                 workspace.imports,
                 workspace.runs,
                 workspace.evaluations,
+                workspace.panels,
                 workspace.benchmarks,
                 workspace.exams,
                 workspace.reviews,
@@ -89,6 +92,16 @@ class Workspace:
     def evaluations(self) -> Path:
         """Evaluations."""
         return self.root / "evaluations"
+
+    @property
+    def panels(self) -> Path:
+        """Safety panels."""
+        return self.root / "panels"
+
+    @property
+    def panel_items(self) -> Path:
+        """Own items for the safety panel; not made, only read."""
+        return self.root / "panel"
 
     @property
     def benchmarks(self) -> Path:

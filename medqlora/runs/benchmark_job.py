@@ -10,10 +10,12 @@ import json
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from medqlora.config.qlora import QLoRAConfig
+from medqlora.data.entries import iter_entries
+from medqlora.data.preparing.overlap import OverlapIndex
 from medqlora.domain.benchmark import BenchmarkCard, ChoiceAnswer, ChoiceItem, Question
 from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded, RunWarned
 from medqlora.errors import OutOfMemoryError
@@ -22,7 +24,7 @@ from medqlora.evaluation.benchmark_sets import num_chars, obtain
 from medqlora.models.engine_choice import asking_engine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.atomic import write_json, write_text
-from medqlora.runs.items import append_items, read_answers
+from medqlora.runs.items import append_items, read_answers, told_when_damaged
 from medqlora.runs.job import Job
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.training.failures import is_out_of_memory
@@ -64,11 +66,13 @@ def _draw(job: Job) -> None:
     questions: list[Question] = []
     for name in options["benchmarks"]:
         card, items = obtain(Path(options["benchmarks_dir"]), name, on_phase=job.report_phase)
-        sets.append(card)
+        chosen = drawn(items, options["num_items"], seed=options["seed"])
         questions += [
-            Question(benchmark=card.name, template=card.template, item=item)
-            for item in drawn(items, options["num_items"], seed=options["seed"])
+            Question(benchmark=card.name, template=card.template, item=item) for item in chosen
         ]
+        job.report_phase("Looking for the questions in the training data")
+        trained_on = RunDirectory(Path(job.spec.adapter_dir).parent).train_entries
+        sets.append(replace(card, remarks=(*card.remarks, *seen_in_training(trained_on, chosen))))
     lines = (json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in questions)
     write_text(job.directory.queries, "".join(lines))
     write_json(job.directory.sets, [one.to_json() for one in sets])  # last: now it is drawn
@@ -82,20 +86,52 @@ def drawn(items: Sequence[ChoiceItem], num_items: int, *, seed: int) -> list[Cho
     return [items[position] for position in sorted(chosen)]
 
 
+def seen_in_training(train_entries: Path, items: Sequence[ChoiceItem]) -> tuple[str, ...]:
+    """What is to be said where the model was trained on questions of the exam; mostly nothing.
+
+    Args:
+        train_entries: The entries that the adapter was trained on.
+        items: What is asked.
+    """
+    if not train_entries.is_file():
+        return ("Whether the model was trained on these questions cannot be told any more.",)
+    index = OverlapIndex("exam", (item.question for item in items))
+    for entry in iter_entries(train_entries):
+        index.look_up(str(entry.metadata.get("stem") or entry.question))
+    num_seen = index.overlap().num_items_met
+    if not num_seen:
+        return ()
+    return (
+        f"{num_seen:,} of these {len(items):,} questions stand in the training data, word for word "
+        "or nearly: the model may know them by heart, so a gain here does not show that it learned "
+        "to answer others.",
+    )
+
+
 def read_questions(directory: RunDirectory) -> list[Question]:
-    """What is asked; nothing before it was drawn."""
+    """What is asked; nothing before it was drawn.
+
+    Raises:
+        PersistenceError: It is damaged.
+    """
     if not directory.sets.exists():
         return []
-    lines = directory.queries.read_text(encoding="utf-8").split("\n")
-    return [Question.from_json(json.loads(line)) for line in lines if line]
+    with told_when_damaged():
+        lines = directory.queries.read_text(encoding="utf-8").split("\n")
+        return [Question.from_json(json.loads(line)) for line in lines if line]
 
 
 def read_sets(directory: RunDirectory) -> list[BenchmarkCard]:
-    """The cards of the benchmarks that are asked; none before they were drawn."""
+    """The cards of the benchmarks that are asked; none before they were drawn.
+
+    Raises:
+        PersistenceError: They are damaged.
+    """
     if not directory.sets.exists():
         return []
-    text = directory.sets.read_text(encoding="utf-8")
-    return [BenchmarkCard.from_json(one) for one in json.loads(text)]
+    with told_when_damaged():
+        text = directory.sets.read_text(encoding="utf-8")
+        return [BenchmarkCard.from_json(one) for one in json.loads(text)]
 
 
 def _ask(

@@ -8,8 +8,12 @@ is never written to a disk.
 In:  {"id": 1, "base_turns": [...], "tuned_turns": [...], "settings": {...}}   or   {"cancel": 1}
 Out: {"kind": "phase", "phase": "..."}, {"kind": "ready"},
      {"kind": "text", "id": 1, "row": 0, "text": "..."}  (row 0: left, 1: right),
-     {"kind": "done", "id": 1, "answers": [{...}, {...}]},
+     {"kind": "checked", "id": 1, "filter": {...}}  (the question, before it is asked),
+     {"kind": "done", "id": 1, "answers": [{..., "filter": {...}}, ...]},
      {"kind": "failed", "id": 1, "code": "...", "message": "...", "hint": "..."}
+
+Every `filter` is a `FilterResult`. A question that is not allowed is not asked:
+its `done` has no answers.
 """
 
 from __future__ import annotations
@@ -27,12 +31,15 @@ from typing import Any, TextIO
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.generation import BASE, GenerationSettings
 from medqlora.errors import MedQLoRAError
+from medqlora.evaluation.guard import installed_guard
+from medqlora.evaluation.safety import SafetyFilter
 from medqlora.models.adapters import AdapterManager
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER
 from medqlora.models.engine_choice import asking_engine
 from medqlora.models.generation import generate
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.adapters import AdapterSaver
+from medqlora.runs.chat_safety import AnswerWatch, as_message
 from medqlora.runs.process import private_stdout
 from medqlora.runs.run_directory import RunDirectory
 
@@ -69,6 +76,7 @@ class ChatWorker:
         self._model = adapters.model
         self._adapters = [names[side] for side in sides]
         self._tokenizer = loaded.tokenizer
+        self._filter = SafetyFilter(guard=installed_guard(models_dir))
         self._say(kind="ready")
 
     def listen(self) -> None:
@@ -98,16 +106,28 @@ class ChatWorker:
 
     def _answer(self, request: dict[str, Any]) -> None:
         number = request["id"]
+        watch = AnswerWatch(self._filter, request["tuned_turns"])
+        self._say(kind="checked", id=number, filter=as_message(watch.asked))
+        if not watch.asked.allowed:
+            self._say(kind="done", id=number, answers=[])
+            return
         answers = generate(
             self._model,
             self._tokenizer,
             [request["base_turns"], request["tuned_turns"]],
             adapters=self._adapters,
             settings=GenerationSettings(**request["settings"]),
-            on_text=lambda row, text: self._say(kind="text", id=number, row=row, text=text),
+            on_text=lambda row, text: self._say(
+                kind="text", id=number, row=row, text=watch.growing(text)
+            ),
             should_stop=lambda: number in self._cancelled,
         )
-        self._say(kind="done", id=number, answers=[asdict(one) for one in answers])
+        checked = [as_message(watch.complete(one.text)) for one in answers]
+        self._say(
+            kind="done",
+            id=number,
+            answers=[asdict(a) | {"filter": c} for a, c in zip(answers, checked, strict=True)],
+        )
 
     def _fail(self, number: int, error: MedQLoRAError) -> None:
         self._say(kind="failed", id=number, code=error.code, message=error.message, hint=error.hint)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from medqlora.domain.benchmark import ChoiceAnswer
 from medqlora.domain.evaluation import EvaluationResult, FilterResult, ItemResult, SafetyFlag
+from medqlora.errors import PersistenceError
 from medqlora.persistence.atomic import translated_os_errors
 
 
@@ -37,8 +39,25 @@ def read_items(path: Path) -> list[ItemResult]:
 
 
 def read_answers(path: Path) -> list[ChoiceAnswer]:
-    """The answers to a benchmark's questions that are whole; none before the first."""
-    return [ChoiceAnswer.from_json(record) for record in _records(path)]
+    """The answers to a benchmark's questions that are whole; none before the first.
+
+    Raises:
+        PersistenceError: One before the last is damaged.
+    """
+    with told_when_damaged():
+        return [ChoiceAnswer.from_json(record) for record in _records(path)]
+
+
+@contextmanager
+def told_when_damaged() -> Iterator[None]:
+    """Turns what reading a damaged record of a benchmark raises into one sentence."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise PersistenceError(
+            "What was asked or answered here is damaged on disk.",
+            hint="Start the exam again; the trained model is not affected.",
+        ) from error
 
 
 def _records(path: Path) -> list[dict[str, Any]]:

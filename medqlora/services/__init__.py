@@ -22,6 +22,7 @@ from medqlora.services.evaluation import EvaluationService
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
+from medqlora.services.panel import PanelService
 from medqlora.services.queue import QueueThread
 from medqlora.services.rating import RatingService
 from medqlora.services.report import ReportService
@@ -40,6 +41,7 @@ class Services:
         configuration: Which settings suit.
         training: Runs.
         evaluation: Evaluations.
+        panel: Forgetting and safety.
         benchmarks: Multiple-choice benchmarks.
         chat: Compare.
         conversations: What was said in Compare, as files.
@@ -58,6 +60,7 @@ class Services:
     configuration: ConfigurationService
     training: TrainingService
     evaluation: EvaluationService
+    panel: PanelService
     benchmarks: BenchmarkService
     chat: ChatService
     conversations: ConversationService
@@ -88,9 +91,10 @@ class Services:
         chat = ChatService(workspace, training)
         screening = ScreeningService()
         evaluation = EvaluationService(workspace, training, screening)
+        panel = PanelService(workspace, training)
         benchmarks = BenchmarkService(workspace, training, screening)
         review = ReviewService(workspace, evaluation, screening)
-        for jobs in (training, evaluation, benchmarks):
+        for jobs in (training, evaluation, benchmarks, panel):
             jobs.make_room = chat.close_if_idle
         kept = MirrorService(workspace, training)
         kept.configure(mirror)
@@ -101,6 +105,7 @@ class Services:
             configuration=ConfigurationService(workspace),
             training=training,
             evaluation=evaluation,
+            panel=panel,
             benchmarks=benchmarks,
             chat=chat,
             conversations=ConversationService(screening),
@@ -122,6 +127,7 @@ class Services:
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
+        self.panel.attach()
         self.benchmarks.attach()
         self.queue.start()
         self.mirror.watch()

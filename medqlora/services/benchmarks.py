@@ -13,7 +13,7 @@ from medqlora.domain.events import RunSucceeded
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunState
 from medqlora.errors import EvaluationError
-from medqlora.evaluation.benchmark_results import BenchmarkResult, Claim, answers_csv, results_of
+from medqlora.evaluation.benchmark_results import BenchmarkResult, answers_csv, results_of
 from medqlora.evaluation.benchmark_sets import add_file
 from medqlora.evaluation.benchmarks import BENCHMARKS
 from medqlora.evaluation.statistics import PairedComparison
@@ -40,7 +40,6 @@ __all__ = [
     "BenchmarkPlan",
     "BenchmarkResult",
     "BenchmarkService",
-    "Claim",
     "ExamOverview",
     "PairedComparison",
 ]
@@ -174,7 +173,11 @@ class BenchmarkService(JobService):
         return directory
 
     def results(self, exam_id: str) -> tuple[BenchmarkResult, ...]:
-        """The figures over the answers so far."""
+        """The figures over the answers so far.
+
+        Raises:
+            PersistenceError: Its record is damaged.
+        """
         directory = self.directory(exam_id)
         return results_of(read_answers(directory.items), read_sets(directory))
 

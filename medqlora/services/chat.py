@@ -17,8 +17,9 @@ from medqlora.errors import EvaluationError
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.services.chat_checks import Conversation, check_conversation, check_settings
-from medqlora.services.chat_process import Adapters, ChatProcess, ChatUpdate
+from medqlora.services.chat_process import Adapters, ChatProcess
 from medqlora.services.chat_sides import TUNED, Side, sides_of, two_sides
+from medqlora.services.chat_updates import ChatUpdate
 from medqlora.services.training import TrainingService
 from medqlora.services.turns import Turns
 

@@ -11,45 +11,24 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
+from medqlora.domain.evaluation import FilterResult
 from medqlora.domain.generation import BASE, GenerationSettings
 from medqlora.errors import ERRORS_BY_CODE, MedQLoRAError, ModelError
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.process import start_worker
 from medqlora.services.chat_checks import Conversation
+from medqlora.services.chat_updates import ChatUpdate, filter_result, finished
 
 CLOSE_GRACE_SECONDS = 5.0
 
 Adapters = tuple[Path | None, Path | None]
 """Folders of the left and the right model's adapters; None for the base."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatUpdate:
-    """How far two answers are.
-
-    Attributes:
-        phase: What is being done, in words.
-        base_text: The base model's answer so far.
-        tuned_text: The fine-tuned model's answer so far.
-        is_done: Whether both are complete.
-        base_tokens: Tokens of the first answer, 0 until done.
-        tuned_tokens: Tokens of the second answer, 0 until done.
-        seconds: Wall time of the answers, 0.0 until done.
-    """
-
-    phase: str
-    base_text: str = ""
-    tuned_text: str = ""
-    is_done: bool = False
-    base_tokens: int = 0
-    tuned_tokens: int = 0
-    seconds: float = 0.0
 
 
 class ChatProcess:
@@ -121,6 +100,7 @@ class ChatProcess:
 
     def _updates(self, number: int) -> Iterator[ChatUpdate]:
         texts = ["", ""]
+        asked: FilterResult | None = None
         begun = time.monotonic()
         yield ChatUpdate(phase="Starting")
         for message in self._messages():
@@ -135,18 +115,14 @@ class ChatProcess:
                     raise error(message["message"], hint=message["hint"])
                 case "text" if message["id"] == number:
                     texts[message["row"]] = message["text"]
-                    yield ChatUpdate(phase="Answering", base_text=texts[0], tuned_text=texts[1])
-                case "done" if message["id"] == number:
-                    base, tuned = message["answers"]
                     yield ChatUpdate(
-                        phase="Done",
-                        base_text=base["text"],
-                        tuned_text=tuned["text"],
-                        is_done=True,
-                        base_tokens=base["num_tokens"],
-                        tuned_tokens=tuned["num_tokens"],
-                        seconds=time.monotonic() - begun,
+                        phase="Answering", base_text=texts[0], tuned_text=texts[1], asked=asked
                     )
+                case "checked" if message["id"] == number:
+                    asked = filter_result(message["filter"])
+                    yield ChatUpdate(phase="Answering", asked=asked)
+                case "done" if message["id"] == number:
+                    yield finished(message["answers"], asked, seconds=time.monotonic() - begun)
                     return
 
     def _messages(self) -> Iterator[dict[str, Any]]:

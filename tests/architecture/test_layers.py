@@ -19,7 +19,15 @@ FLOORS = (
     {"training", "evaluation"},
     {"runs"},
     {"services"},
-    {"__main__", "__init__", "commands", "printing", "train_options", "benchmark_command"},
+    {
+        "__main__",
+        "__init__",
+        "commands",
+        "printing",
+        "train_options",
+        "benchmark_command",
+        "foreground",
+    },
 )
 HEAVY = {"torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth", "lm_eval"}
 MAY_BE_HEAVY = {

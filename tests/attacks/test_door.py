@@ -167,6 +167,15 @@ def test_this_machines_own_names_are_fine(private: App, host: str) -> None:
     assert stranger(private).get("config", headers={"Host": named}).status_code == 200
 
 
+def test_colabs_window_may_ask_and_another_site_through_it_may_not(private: App) -> None:
+    window = {"Host": "m-1.colab-user-runtimes.internal", "Origin": "https://7860-m.prod.colab.dev"}
+    same, cross = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "cross-site"}
+    assert stranger(private).get("config", headers={**window, **same}).status_code == 200
+    assert stranger(private).get("config", headers={**window, **cross}).status_code == 403
+    evil = {**window, **same, "Origin": EVIL}
+    assert stranger(private).get("config", headers=evil).status_code == 403
+
+
 def test_what_one_browser_tab_is_told_no_other_visitor_can_hear(reachable: App) -> None:
     mine, other = visitor(reachable, "owner"), visitor(reachable, "owner")
     handler = handler_of(config_of(mine), "compare-clear")

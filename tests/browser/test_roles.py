@@ -138,6 +138,6 @@ def test_the_owner_brings_in_an_adapter_and_a_hostile_one_is_told_in_one_sentenc
     page.click("#tab-compare-button")
     page.click("#owner-import > button")
     page.set_input_files("#owner-import-file input[type=file]", hostile)
-    expect(page.locator("#owner-import-file")).to_contain_text("adapter.zip")
+    expect(page.locator("#owner-import-file")).to_contain_text("133.0 B")
     page.click("#owner-import-add")
     expect(page.locator(".toast-body")).to_contain_text("does not belong to an adapter")

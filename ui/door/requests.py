@@ -14,7 +14,11 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
-NOTEBOOK_HOSTS: Final = (".colab.dev", ".googleusercontent.com")
+NOTEBOOK_HOSTS: Final = (
+    ".colab.dev",
+    ".googleusercontent.com",
+    ".colab-user-runtimes.internal",
+)
 """Under these Colab shows a port of its machine; nobody else can have a name there."""
 
 LOGIN: Final = "/login"
