@@ -23,6 +23,7 @@ class EvaluationRecord:
         num_items: Items answered so far.
         summary: Scores of free-text answers; None for every other kind of evaluation.
         metrics: What it reported at its end, by name.
+        findings: What came of it, in sentences.
     """
 
     spec: JobSpec
@@ -30,6 +31,7 @@ class EvaluationRecord:
     num_items: int
     summary: EvaluationSummary | None
     metrics: Mapping[str, float]
+    findings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,9 @@ class Study:
         card: The dataset's card; None when the dataset is gone.
         is_sample: Whether the data is the sample that comes with medqlora.
         adapter_sha256: Hash of the adapter's weights; empty without an adapter.
-        evaluations: Oldest first.
+        evaluations: On free-text answers, oldest first.
+        exams: Medical benchmarks, oldest first.
+        panels: Forgetting and safety, oldest first.
         reviews: Oldest first.
         unreadable: Names of records that are damaged and so not in the report.
         made_at: UTC time of the report, ISO 8601.
@@ -71,6 +75,8 @@ class Study:
     is_sample: bool
     adapter_sha256: str
     evaluations: tuple[EvaluationRecord, ...]
+    exams: tuple[EvaluationRecord, ...]
+    panels: tuple[EvaluationRecord, ...]
     reviews: tuple[ReviewRecord, ...]
     unreadable: tuple[str, ...]
     made_at: str

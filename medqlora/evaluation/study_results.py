@@ -23,13 +23,13 @@ _STATES = {
 def headline(study: Study) -> list[str]:
     """What a reader wants to know first, a sentence each."""
     said = [f"The training {_STATES[study.snapshot.state]}."]
-    for one in _of_kind(study, "evaluate"):
+    for one in study.evaluations:
         if one.summary:
             said += [f"{metric.label}: {metric.verdict}" for metric in one.summary.metrics]
     for review in study.reviews:
         if review.result:
             said.append(f"Blind review: {review_verdict(review.result)}")
-    if not study.evaluations:
+    if not (study.evaluations or study.exams):
         said.append("Whether the model got better was not measured.")
     if not any(one.result for one in study.reviews):
         said.append("No clinician's blind rating is on record.")
@@ -80,7 +80,7 @@ def _curves(study: Study, title: str, names: dict[str, str], *, x_label: str = "
 def evaluation_section(study: Study) -> Section:
     """Free-text answers before and after training."""
     blocks: list[Block] = []
-    for one in _of_kind(study, "evaluate"):
+    for one in study.evaluations:
         blocks.append(Paragraph(_about(one)))
         if one.summary and one.summary.metrics:
             rows = [
@@ -103,18 +103,20 @@ def evaluation_section(study: Study) -> Section:
 
 def benchmark_section(study: Study) -> Section:
     """Medical benchmarks before and after training."""
-    return _by_metrics(study, "Medical benchmarks", "benchmark")
+    return _by_metrics("Medical benchmarks", study.exams)
 
 
 def safety_section(study: Study) -> Section:
     """The panel on forgetting and safety."""
-    return _by_metrics(study, "Forgetting and safety panel", "panel")
+    return _by_metrics("Forgetting and safety panel", study.panels)
 
 
-def _by_metrics(study: Study, title: str, kind: str) -> Section:
+def _by_metrics(title: str, records: Iterable[EvaluationRecord]) -> Section:
     blocks: list[Block] = []
-    for one in _of_kind(study, kind):
+    for one in records:
         blocks.append(Paragraph(_about(one)))
+        if one.findings:
+            blocks.append(Bullets(one.findings))
         if one.metrics:
             rows = [(name, f"{value:.4g}") for name, value in one.metrics.items()]
             blocks.append(Table(rows, ("Figure", "Value")))
@@ -171,7 +173,3 @@ def _review(one: ReviewRecord) -> list[Block]:
             "The interval is Wilson's with the questions as n."
         ),
     ]
-
-
-def _of_kind(study: Study, kind: str) -> Iterable[EvaluationRecord]:
-    return (one for one in study.evaluations if one.spec.kind == kind)

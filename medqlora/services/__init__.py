@@ -111,7 +111,7 @@ class Services:
             conversations=ConversationService(screening),
             review=review,
             rating=RatingService(workspace),
-            report=ReportService(datasets, evaluation, review),
+            report=ReportService(datasets, evaluation, benchmarks, panel, review),
             guidance=GuidanceService(),
             queue=QueueThread(training),
             screening=screening,

@@ -6,6 +6,7 @@ It gathers what is on the disk; what the report says stands in `evaluation.study
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,9 +23,11 @@ from medqlora.persistence.adapters import CARD, WEIGHTS
 from medqlora.persistence.atomic import write_text
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory
+from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.datasets import DatasetService
-from medqlora.services.evaluation import EvaluationService
 from medqlora.services.identity import sha256_of_file
+from medqlora.services.jobs import JobService
+from medqlora.services.panel import PanelService
 from medqlora.services.review import ReviewService
 
 
@@ -33,15 +36,24 @@ class ReportService:
 
     Args:
         datasets: The datasets' cards.
-        evaluation: Evaluations of all kinds.
+        evaluation: Evaluations on free-text answers.
+        benchmarks: Medical benchmarks.
+        panel: Panels on forgetting and safety.
         review: Blind reviews.
     """
 
     def __init__(
-        self, datasets: DatasetService, evaluation: EvaluationService, review: ReviewService
+        self,
+        datasets: DatasetService,
+        evaluation: JobService,
+        benchmarks: BenchmarkService,
+        panel: PanelService,
+        review: ReviewService,
     ) -> None:
         self._datasets = datasets
         self._evaluation = evaluation
+        self._benchmarks = benchmarks
+        self._panel = panel
         self._review = review
 
     def write(self, directory: RunDirectory, folder: Path) -> Path:
@@ -75,7 +87,11 @@ class ReportService:
         """
         spec = directory.spec()
         card = self._card(spec.dataset["dataset_id"])
-        evaluations, damaged = self._evaluations(directory.run_id)
+        evaluations, damaged = _records(self._evaluation, directory.run_id, has_scores=True)
+        exams, damaged_exams = _records(self._benchmarks, directory.run_id)
+        exams = tuple(replace(one, findings=self._verdicts(one)) for one in exams)
+        panels, damaged_panels = _records(self._panel, directory.run_id)
+        panels = tuple(replace(one, findings=self._judged(one)) for one in panels)
         reviews = tuple(
             self._reviewed(one.review_id, one.name)
             for one in reversed(self._review.reviews())
@@ -90,8 +106,10 @@ class ReportService:
             is_sample=card is not None and card.source_sha256 == sha256_of_file(None),
             adapter_sha256=_sha256(weights) if weights.is_file() else "",
             evaluations=evaluations,
+            exams=exams,
+            panels=panels,
             reviews=reviews,
-            unreadable=(*damaged, *self._review.unreadable),
+            unreadable=(*damaged, *damaged_exams, *damaged_panels, *self._review.unreadable),
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
@@ -101,15 +119,22 @@ class ReportService:
         except (PersistenceError, StorageUnavailableError):
             return None
 
-    def _evaluations(self, run_id: str) -> tuple[tuple[EvaluationRecord, ...], tuple[str, ...]]:
-        found, damaged = [], []
-        for directory in reversed(self._evaluation.directories()):
-            try:
-                if directory.spec().dataset["run_id"] == run_id:
-                    found.append(_evaluated(directory))
-            except PersistenceError:
-                damaged.append(directory.run_id)
-        return tuple(found), tuple(damaged)
+    def _verdicts(self, exam: EvaluationRecord) -> tuple[str, ...]:
+        return tuple(
+            f"{one.label}: before {_share(one.comparison.accuracy_base, one.comparison.ci_base)}, "
+            f"after {_share(one.comparison.accuracy_fine_tuned, one.comparison.ci_fine_tuned)}, "
+            f"{one.comparison.n} questions, guessing {one.chance:.1%}. {one.verdict}"
+            for one in self._benchmarks.results(exam.spec.run_id)
+        )
+
+    def _judged(self, panel: EvaluationRecord) -> tuple[str, ...]:
+        return tuple(
+            f"{one.category.label}: passed before "
+            f"{_share(one.comparison.accuracy_base, one.comparison.ci_base)}, after "
+            f"{_share(one.comparison.accuracy_fine_tuned, one.comparison.ci_fine_tuned)}, "
+            f"{one.comparison.n} items. {one.verdict}"
+            for one in self._panel.rows(panel.spec.run_id)
+        )
 
     def _reviewed(self, review_id: str, name: str) -> ReviewRecord:
         if not self._review.is_unblinded(review_id):
@@ -126,10 +151,28 @@ def _write_card(directory: RunDirectory, document: Document) -> None:
     write_text(directory.adapter / CARD, card)
 
 
-def _evaluated(directory: RunDirectory) -> EvaluationRecord:
+def _share(share: float, interval: tuple[float, float]) -> str:
+    return f"{share:.1%} ({interval[0]:.1%} to {interval[1]:.1%})"
+
+
+def _records(
+    jobs: JobService, run_id: str, *, has_scores: bool = False
+) -> tuple[tuple[EvaluationRecord, ...], tuple[str, ...]]:
+    """A run's jobs of one service, oldest first, and the ids of damaged ones of any run."""
+    found, damaged = [], []
+    for directory in reversed(jobs.directories()):
+        try:
+            if directory.spec().dataset["run_id"] == run_id:
+                found.append(_evaluated(directory, has_scores=has_scores))
+        except PersistenceError:
+            damaged.append(directory.run_id)
+    return tuple(found), tuple(damaged)
+
+
+def _evaluated(directory: RunDirectory, *, has_scores: bool) -> EvaluationRecord:
     spec, snapshot = directory.spec(), directory.snapshot()
     outcome = snapshot.outcome
-    items = read_items(directory.items) if spec.kind == "evaluate" else []
+    items = read_items(directory.items) if has_scores else []
     return EvaluationRecord(
         spec=spec,
         state=snapshot.state,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Request, expect
+from playwright.sync_api import expect
 
 from medqlora.domain.review import Review
 from medqlora.persistence.workspace import Workspace
@@ -21,26 +21,42 @@ QUESTIONS = 3
 EVALUATION = "20990101-000000-asked-0000"  # the newest, whatever else the session's server has
 
 
+# Keeps every byte that the server answers to the page's own requests, streams included.
+LISTEN = """
+  window.heardParts = [];
+  const fetched = window.fetch;
+  window.fetch = async (...asked) => {
+    const answer = await fetched(...asked);
+    if (answer.body) {
+      const reader = answer.clone().body.getReader();
+      const decoder = new TextDecoder();
+      const read = async () => {
+        for (;;) {
+          const { done, value } = await reader.read();
+          if (done) return;
+          window.heardParts.push(decoder.decode(value, { stream: true }));
+        }
+      };
+      read().catch(() => {});
+    }
+    return answer;
+  };
+"""
+
+
 class Reader(Viewer):
     """A viewer that keeps what the server has answered since the page was last opened."""
 
-    def __init__(self, browser: Any, url: str) -> None:
-        self._requests: list[Request] = []
-        super().__init__(browser, url)
-        self.page.on("requestfinished", self._note)
-
-    def _note(self, request: Request) -> None:
-        if "gradio_api" in request.url or request.url.endswith("/config"):
-            self._requests.append(request)
-
     def open(self, fragment: str = "") -> None:
-        self._requests = []
+        self.page.add_init_script(LISTEN)
         super().open(fragment)
 
     def heard(self) -> str:
-        """All answers of the server, streams of handlers included."""
-        answers = (request.response() for request in self._requests)
-        return "\n".join(answer.text() for answer in answers if answer)
+        """All answers of the server, and what the page was served with."""
+        said: str = self.page.evaluate(
+            "() => JSON.stringify(window.gradio_config) + window.heardParts.join('')"
+        )
+        return said
 
     def begin(self, code: str, key: str = "") -> None:
         self.open("#review")
