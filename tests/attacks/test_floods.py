@@ -16,11 +16,13 @@ from typing import Any
 import httpx
 import pytest
 
+from medqlora.data.prompts import clinical_prompts
 from tests.attacks.visits import call, handler_of, stranger, visitor
 from tests.page_client import PageClient
 from tests.running_app import App
 
 QUICK_SECONDS = 2.0
+QUESTION = next(iter(clinical_prompts().values()))[0]
 
 
 def usable(app: App) -> float:
@@ -28,7 +30,7 @@ def usable(app: App) -> float:
     page = PageClient(app.url)
     begun = time.perf_counter()
     try:
-        assert page.do("compare-question", "input", "What is gout?") == ["What is gout?"]
+        assert page.do("compare-question", "input", QUESTION) == [QUESTION]
     finally:
         page.close()
     return time.perf_counter() - begun
