@@ -56,8 +56,11 @@ def figure(value: float | None) -> str:
 
 
 def when(created_at: str) -> str:
-    """An ISO time as day and minute."""
-    return f"{datetime.fromisoformat(created_at):%d %b, %H:%M}"
+    """An ISO time as day and minute; a record without one must not hide the others."""
+    try:
+        return f"{datetime.fromisoformat(created_at):%d %b, %H:%M}"
+    except ValueError:
+        return "No date"
 
 
 # The machine

@@ -146,3 +146,8 @@ def test_the_machine_is_said_in_plain_words(gpu, words):
         choices=(),
     )
     assert present.machine(environment)["Graphics card"] == words
+
+
+@pytest.mark.parametrize("created_at", ["", "yesterday", "2026-13-40"])
+def test_a_record_without_a_date_is_shown_all_the_same(created_at: str) -> None:
+    assert present.when(created_at) == "No date"
