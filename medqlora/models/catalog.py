@@ -1,6 +1,7 @@
 """The base models that are known by name.
 
-A new one is a new row; an id that is not here is tried on the hub as it is.
+A new one is a new row; an id that is not here is tried on the hub as it is. Names of the hub are
+those of copies that need no account, as Unsloth 2026.10.9 lists them (`unsloth/models/mapper.py`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,78 @@ CATALOG: tuple[CatalogEntry, ...] = (
         needs_gpu=True,
         download_gib=16.1,
         note="The usual size for medical fine-tunes; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/Qwen3-1.7B",
+        billion_parameters=1.72,
+        licence="Apache-2.0",
+        needs_gpu=True,
+        download_gib=3.4,
+        note="Fits every card and thinks aloud before it answers; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/Qwen3-4B",
+        billion_parameters=4.02,
+        licence="Apache-2.0",
+        needs_gpu=True,
+        download_gib=8.0,
+        note="Strong for its size, fits a T4, thinks aloud before it answers; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/Qwen3-8B",
+        billion_parameters=8.19,
+        licence="Apache-2.0",
+        needs_gpu=True,
+        download_gib=16.4,
+        note="Fits a T4 with short entries; thinks aloud before it answers; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/Qwen3-14B",
+        billion_parameters=14.77,
+        licence="Apache-2.0",
+        needs_gpu=True,
+        download_gib=29.5,
+        note="For cards from 24 GiB on; thinks aloud before it answers; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/mistral-7b-instruct-v0.3",
+        billion_parameters=7.25,
+        licence="Apache-2.0",
+        needs_gpu=True,
+        download_gib=14.5,
+        note="An older model that many medical ones were made of; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/phi-4",
+        billion_parameters=14.66,
+        licence="MIT",
+        needs_gpu=True,
+        download_gib=29.3,
+        note="For cards from 24 GiB on; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/gemma-3-1b-it",
+        billion_parameters=1.0,
+        licence="Gemma Terms of Use",
+        needs_gpu=True,
+        download_gib=2.0,
+        note="Fits every card; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/DeepSeek-R1-Distill-Qwen-1.5B",
+        billion_parameters=1.78,
+        licence="MIT",
+        needs_gpu=True,
+        download_gib=3.6,
+        note="Fits every card; its answers begin with its reasoning; from the hub.",
+    ),
+    CatalogEntry(
+        name="unsloth/DeepSeek-R1-Distill-Llama-8B",
+        billion_parameters=8.03,
+        licence="MIT, and the Llama 3.1 Community License",
+        needs_gpu=True,
+        download_gib=16.1,
+        note="Fits a T4 with short entries; its answers begin with its reasoning; from the hub.",
     ),
 )
 
