@@ -11,7 +11,6 @@ from typing import Any
 
 from medqlora.data.columns import GRAMMAR
 from medqlora.data.phi.entries import KEEP_CONFIRMATION
-from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import (
     CheckpointDiffersError,
     MappingNeededError,
@@ -84,21 +83,3 @@ def _print_plainly(document: Mapping[str, Any]) -> None:
 def _short(value: Any) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     return text if len(text) <= 80 else text[:79] + "…"
-
-
-class Progress:
-    """Says how a job stands, each line once."""
-
-    def __init__(self) -> None:
-        self._said = ""
-
-    def say(self, snapshot: RunSnapshot) -> None:
-        """Says it, unless that was the last thing said."""
-        line, step = snapshot.phase, snapshot.last_step
-        if step:
-            line += f": step {step.step} of {step.total_steps}, loss {step.loss:.3f}"
-        elif snapshot.items_total:
-            line += f": {snapshot.items_done} of {snapshot.items_total}"
-        if line != self._said:
-            say(line)
-            self._said = line
