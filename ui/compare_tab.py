@@ -32,6 +32,7 @@ from ui.door.roles import for_reviewers
 from ui.guard import guarded
 from ui.safety_notes import scope
 from ui.shared import LIGHT, Shared, opening, phi_warning, tab_name
+from ui.streams import Streams
 
 ASKING_AT_ONCE = 8
 """Each question holds a thread of the server while it waits for its turn."""
@@ -82,7 +83,7 @@ def build(shared: Shared) -> None:
         [run, left, right, status, send],
         **LIGHT,
     )
-    streaming = gr.on(
+    gr.on(
         [send.click, prompt.submit],
         guarded(handlers.send),
         [run, left, right, prompt, told, turns, *settings],
@@ -90,12 +91,12 @@ def build(shared: Shared) -> None:
         trigger_mode="once",
         **(LIGHT | {"concurrency_limit": ASKING_AT_ONCE}),
     )
-    stop.click(handlers.stopped, None, status, cancels=[streaming], **LIGHT)
+    stop.click(handlers.stopped, None, status, **LIGHT)
     cleared = [prompt, base, tuned, turns, status, difference]
-    clear.click(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
+    clear.click(handlers.clear, None, cleared, **LIGHT)
     run.input(guarded(handlers.choose_run), run, [left, right], **LIGHT)
     for one in (run, left, right):
-        one.input(handlers.clear, None, cleared, cancels=[streaming], **LIGHT)
+        one.input(handlers.clear, None, cleared, **LIGHT)
     for one, chat in ((left, base), (right, tuned)):
         one.change(guarded(handlers.name_chat), [run, one], chat, **LIGHT)
 
@@ -164,6 +165,7 @@ class Handlers:
         self._chat = services.chat
         self._screening = services.screening
         self._conversations = services.conversations
+        self._streams = Streams()
 
     @for_reviewers
     def open(
@@ -210,6 +212,7 @@ class Handlers:
         prompt: str,
         told: str,
         turns: dict[str, Turns],
+        request: gr.Request,
         *drawn: Any,
     ) -> Iterator[list[Any]]:
         """Asks both, and shows their answers as they grow."""
@@ -236,7 +239,7 @@ class Handlers:
         known = self._names(run_id)
         names = (known[left or BASE], known[right or TUNED])
         try:
-            for update in updates:
+            for update in self._streams.until_ended(request.session_hash, updates):
                 yield [*shown(update, base, tuned, names), ""]
         except MedQLoRAError as error:
             # The question is given back, and the page says why instead of waiting for ever.
@@ -269,11 +272,13 @@ class Handlers:
         )
 
     @for_reviewers
-    def stopped(self) -> str:
-        """The answers were stopped."""
+    def stopped(self, request: gr.Request) -> str:
+        """The answers are to end here."""
+        self._streams.end(request.session_hash)
         return markup.notice(wording.COMPARE_STOPPED)
 
     @for_reviewers
-    def clear(self) -> list[Any]:
+    def clear(self, request: gr.Request) -> list[Any]:
         """Begins a new conversation."""
+        self._streams.end(request.session_hash)
         return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY), ""]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gradio as gr
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
@@ -14,6 +15,7 @@ from medqlora.services import Services
 from ui.compare_tab import Handlers
 
 DRAWN = (16, 0.0, 1.1, 0.9, 42, "")
+PAGE = gr.Request(session_hash="one-page")
 RUN = "20261122-000000-trained-0000"
 
 
@@ -33,7 +35,9 @@ def test_a_question_during_an_evaluation_is_given_back_with_the_reason(
     lease = GpuLease.acquire(workspace.machine_lock, holder="an evaluation")
     earlier = {"base": [{"role": "user", "content": "Before"}], "tuned": []}
     services = Services.open(workspace.root)
-    asked = Handlers(services).send(RUN, "base", "tuned", "What is gout?", "", earlier, *DRAWN)
+    asked = Handlers(services).send(
+        RUN, "base", "tuned", "What is gout?", "", earlier, PAGE, *DRAWN
+    )
     shown = [next(asked), next(asked)]
     with pytest.raises(GpuBusyError):
         next(asked)
