@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
 from ui import downloads, theme
@@ -247,8 +248,12 @@ class Door:
             counter.feed(message.get("body", b""))
             return message
 
+        collected = Collected()
         with self._busy_uploads.one(key):
-            await self._app(one.scope, counted, one.reply.send)
+            await self._app(one.scope, counted, collected.send)
+            if collected.status == 200:
+                await run_in_threadpool(self._access.uploads.check_content, collected.body)
+        await one.reply.body(collected.status, collected.body, "application/json")
 
 
 @dataclass(frozen=True, slots=True)
