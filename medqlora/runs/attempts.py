@@ -16,10 +16,11 @@ from medqlora.domain.events import (
 )
 from medqlora.domain.jobs import JobKind
 from medqlora.errors import DiskFullError
+from medqlora.recovery import RELOADING
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.origins import checkpoints_of, differences, origin_now
 from medqlora.runs.process import end_processes, recorded_process
-from medqlora.runs.retrying import EXIT_DISK_FULL, changes_before_next
+from medqlora.runs.retrying import EXIT_DISK_FULL, action_before_next
 from medqlora.runs.run_directory import RunDirectory
 
 
@@ -34,7 +35,7 @@ def open_attempt(directory: RunDirectory) -> None:
         StorageUnavailableError: The run's folder cannot be written.
     """
     spec = directory.spec()
-    changes = changes_before_next(directory)
+    action = action_before_next(directory)
     checkpoints = checkpoints_of(directory)
     newest = checkpoints.newest_step()
     valid = checkpoints.newest_valid()
@@ -57,8 +58,12 @@ def open_attempt(directory: RunDirectory) -> None:
                 hint="You accepted it; the result is not the one of an uninterrupted run.",
             )
         )
-    if changes:
-        events.append(ParametersAdjusted(adjustments=changes))
+    if action and action.adjustments:
+        events.append(ParametersAdjusted(adjustments=action.adjustments))
+    elif action:
+        events.append(
+            RunWarned(message="Memory ran out while the model was being loaded.", hint=RELOADING)
+        )
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
         earlier = directory.snapshot()
         if earlier.attempt and earlier.outcome is None:  # its end could not be written then
