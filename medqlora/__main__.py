@@ -107,6 +107,9 @@ def _add_commands_of_a_run(add: Add) -> None:
         action="store_true",
         help="go on although versions, settings or data are not those of the checkpoint",
     )
+    one.add_argument(
+        "--queue", action="store_true", help="do not wait: the page goes on when its turn comes"
+    )
     one = add_for_run("evaluate", commands.evaluate)
     one.add_argument(
         "--query", action="append", help="a query of your own; may be given several times"
