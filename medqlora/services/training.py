@@ -102,7 +102,11 @@ class TrainingService(JobService):
         self.check_data(config, dataset_id)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         directory = self.create(config, dataset_id, path=self._folder / run_id)
-        self._queue.add(directory)
+        try:
+            self._queue.add(directory)
+        except BaseException:
+            shutil.rmtree(directory.path, ignore_errors=True)  # it would wait for ever
+            raise
         return run_id
 
     def queued(self) -> tuple[RunSummary, ...]:

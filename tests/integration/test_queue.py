@@ -167,11 +167,14 @@ def test_a_stopped_run_waits_in_the_queue_to_go_on_and_survives_the_server_too(
     lease = GpuLease.acquire(services.workspace.machine_lock, holder="the command line")
     app = App(services.workspace.root, free_port())
     app.start()
-    page = PageClient(app.url)
+    page, second = PageClient(app.url), PageClient(app.url)
     try:
-        for _ in range(10):
-            page.do("train-resume", "click", run_id, False, "Resume")
-            page.do("train-resume", "click", run_id, False, "Add to the queue, to go on")
+        for one in (page, second):
+            one.do("tab-train", "select")
+        # Two who look at the same run press at once: the first learns that the machine is busy.
+        page.do("train-resume", "click", run_id, False, "Resume")
+        second.do("train-resume", "click", run_id, False, "Add to the queue, to go on")
+        second.close()
         assert ids(services) == [run_id]
         shown = str(page.do("tab-train", "select"))
         assert "Waiting for their turn" in shown

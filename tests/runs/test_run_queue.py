@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import psutil
 import pytest
 
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import Outcome, RunStarted, RunStopped, RunSucceeded, RunWarned
-from medqlora.errors import CheckpointDiffersError, PersistenceError
+from medqlora.errors import CheckpointDiffersError, DiskFullError, PersistenceError
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.attempts import is_due, open_attempt
 from medqlora.runs.process import record_process
@@ -131,6 +134,39 @@ def test_marks_of_earlier_versions_and_damaged_ones_are_understood(tmp_path: Pat
     mark = queue_mark(old.directory)
     assert mark is not None
     assert (mark.since, mark.attempt) == (17, 0)
+
+
+def test_a_disk_that_fills_when_a_run_is_queued_leaves_no_run_that_waits_for_ever(
+    services: Services, qa_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = services.datasets.prepare(qa_file)
+    sync = os.fsync
+
+    def fails(descriptor: int) -> None:
+        if "/.queued." in os.readlink(f"/proc/self/fd/{descriptor}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    monkeypatch.setattr("os.fsync", fails)
+    with pytest.raises(DiskFullError):
+        services.training.enqueue(QLoRAConfig(EMBEDDED_MODEL), card.dataset_id)
+    assert services.training.runs() == ()
+    run = stopped(services)
+    with pytest.raises(DiskFullError):
+        services.training.enqueue_resume(run.run_id)
+    assert services.training.snapshot(run.run_id).can_resume
+    assert list(run.directory.path.glob(".queued*")) == []
+
+
+def test_a_log_that_cannot_be_gone_on_with_ends_no_queue(services: Services) -> None:
+    broken, fine = stopped(services, 1), stopped(services, 2)
+    services.training.enqueue_resume(broken.run_id)
+    services.training.enqueue_resume(fine.run_id)
+    with broken.directory.events.open("ab") as log:
+        log.write(b"\0\0\0\n")
+    assert services.training.start_next() is None
+    assert not broken.directory.queued.exists()
+    assert fine.directory.queued.exists()
 
 
 def test_a_damaged_run_in_the_queue_hides_no_other(services: Services) -> None:
