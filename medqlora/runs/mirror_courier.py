@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _push(mirror: Mirror, workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     os.nice(_NICENESS)  # training comes first
     mirror.open(is_known=options.is_known)
-    copy = collect(RunDirectory(workspace.runs / options.run_id), workspace.mirror / "outbox")
+    copy = collect(RunDirectory(workspace.runs / options.run_id), workspace.outbox)
     state = mirror.push(copy)
     return {**_about(state), "is_settled": mirror.is_settled(state)}
 
