@@ -1,8 +1,9 @@
 """ErrorRecoveryManager: an error in, what to do out. Pure policy: it decides and never acts.
 
 Out of memory halves the micro-batch and doubles the accumulation, so that the effective batch
-stays; then shortens the entries; then lowers the rank. Every change carries the reason the user
-reads.
+stays; then shortens the entries; then lowers the rank. Where not even the model could be loaded,
+a fresh process tries once more, because whatever held the memory may be gone; then its weights are
+stored in fewer bits. Every change carries the reason the user reads.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from medqlora.errors import (
     DiskFullError,
     MedQLoRAError,
     ModelError,
+    ModelOutOfMemoryError,
     NonFiniteLossError,
     OutOfMemoryError,
     SessionError,
@@ -36,6 +38,9 @@ _T = TypeVar("_T")
 SHORTEST_SEQUENCE = 256
 LOWEST_RANK = 8
 SHORT_MINUTES = 5.0
+RELOADING = (
+    "A new process loads it once more with the same settings: what held the memory may be gone."
+)
 
 _KINDS: Mapping[type[MedQLoRAError], RecoveryKind] = {
     OutOfMemoryError: "change_settings",
@@ -55,6 +60,11 @@ _STEPS: Mapping[type[MedQLoRAError], tuple[str, ...]] = {
         "Close other programs and chats that use this machine's memory.",
         "On Configure lower the batch size and raise the accumulation by the same factor.",
         "Press Resume on Train; the run goes on from its last checkpoint.",
+    ),
+    ModelOutOfMemoryError: (
+        "Close other programs and chats that use this machine's memory.",
+        "Press Resume on Train; the run goes on from its last checkpoint, or begins.",
+        "If it happens again, choose a smaller model on Configure, which says what fits.",
     ),
     NonFiniteLossError: (
         "On Configure choose a smaller learning rate.",
@@ -98,11 +108,19 @@ class ErrorRecoveryManager:
         config: The settings of the run that failed.
         has_checkpoint: Whether the run has something to go on from; a change that would not fit it
             is then not suggested.
+        has_reloaded: Whether a fresh process has tried to load the model with these settings.
     """
 
-    def __init__(self, config: QLoRAConfig | None = None, *, has_checkpoint: bool = False) -> None:
+    def __init__(
+        self,
+        config: QLoRAConfig | None = None,
+        *,
+        has_checkpoint: bool = False,
+        has_reloaded: bool = False,
+    ) -> None:
         self._config = config or QLoRAConfig(EMBEDDED_MODEL)
         self._has_checkpoint = has_checkpoint
+        self._has_reloaded = has_reloaded
 
     def handle_error(self, error: MedQLoRAError) -> RecoveryAction:
         """What should follow any of our errors."""
@@ -121,6 +139,12 @@ class ErrorRecoveryManager:
 
         The mildest change that is left, or giving up with advice.
         """
+        if isinstance(error, ModelOutOfMemoryError) and not self._has_reloaded:
+            return RecoveryAction(
+                kind="retry",
+                message=f"{error.message} {RELOADING}",
+                steps=_STEPS[ModelOutOfMemoryError],
+            )
         adjustments = tuple(self.suggest_parameter_adjustments(error))
         if not adjustments:
             return RecoveryAction(
@@ -136,7 +160,7 @@ class ErrorRecoveryManager:
             kind="change_settings",
             message=f"{error.message} Try again with {changes}.",
             adjustments=adjustments,
-            steps=_STEPS[OutOfMemoryError],
+            steps=_nearest(_STEPS, type(error)),
         )
 
     def steps_for(self, code: str) -> tuple[str, ...]:
@@ -163,6 +187,8 @@ class ErrorRecoveryManager:
 
         That is so of data: its mistakes are mended in the file or by the cleaning steps.
         """
+        if isinstance(error, ModelOutOfMemoryError):
+            return self._lighter_weights()
         if isinstance(error, OutOfMemoryError):
             return self._smaller()
         if isinstance(error, NonFiniteLossError):
@@ -203,6 +229,30 @@ class ErrorRecoveryManager:
         if old == new:
             return []
         return [ParameterAdjustment(name=name, old=old, new=new, reason=reason)]
+
+    def _lighter_weights(self) -> list[ParameterAdjustment]:
+        config = self._config
+        if self._has_checkpoint:  # what was learned so far fits these very weights
+            return []
+        if config.quantization == "none":
+            return [
+                ParameterAdjustment(
+                    name="quantization",
+                    old="none",
+                    new="nf4",
+                    reason="In 4 bits the model's weights take about a quarter of the memory.",
+                )
+            ]
+        if not config.double_quantization:
+            return [
+                ParameterAdjustment(
+                    name="double_quantization",
+                    old=False,
+                    new=True,
+                    reason="Also storing the scales in 8 bits saves 0.4 bits of each weight.",
+                )
+            ]
+        return []
 
     def _smaller(self) -> list[ParameterAdjustment]:
         config = self._config

@@ -200,6 +200,9 @@ PLAN: Final = (
 )
 START: Final = "Start training"
 ADD_TO_QUEUE: Final = "Add to the queue"
+RESUME: Final = "Resume"
+QUEUE_RESUME: Final = "Add to the queue, to go on"
+RESUME_QUEUED: Final = "The run waits in the queue and goes on when its turn comes."
 DAMAGED_RUNS: Final = (
     "The record of {ids} is damaged, so it cannot be shown. Its folder is kept in the workspace; "
     "everything else goes on."
