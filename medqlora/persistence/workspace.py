@@ -5,6 +5,7 @@
       datasets/     prepared datasets, one folder each
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
+      batches/      how many entries at once were found to fit
       evaluations/  evaluations, one folder each
       panels/       safety panels, one folder each
       panel/        items of your own for the safety panel, JSONL
@@ -55,6 +56,7 @@ class Workspace:
                 workspace.datasets,
                 workspace.imports,
                 workspace.runs,
+                workspace.batches,
                 workspace.evaluations,
                 workspace.panels,
                 workspace.benchmarks,
@@ -87,6 +89,11 @@ class Workspace:
     def runs(self) -> Path:
         """Training runs."""
         return self.root / "runs"
+
+    @property
+    def batches(self) -> Path:
+        """How many entries at once were found to fit."""
+        return self.root / "batches"
 
     @property
     def evaluations(self) -> Path:

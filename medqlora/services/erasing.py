@@ -61,6 +61,7 @@ def erase_everything(services: Services, typed: str) -> Erased:
     workspace = services.workspace
     folders = (
         workspace.runs,
+        workspace.batches,
         workspace.evaluations,
         workspace.imports,
         workspace.datasets,
