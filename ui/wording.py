@@ -181,6 +181,7 @@ MODEL_HELP: Final = (
     "One of the list, or type the id of any model on the hub, such as owner/name; the first choice "
     "needs neither network nor graphics card."
 )
+MODEL_SUGGESTED: Final = " To begin with on a {card}: {model}."
 MODEL_KEPT: Final = "Until another one is chosen, Train keeps {model}."
 GPU_NEEDED: Final = "This model needs a graphics card, and this machine has none."
 
