@@ -35,6 +35,9 @@ def run_job(services: Services, directory: RunDirectory) -> Result:
         "peak_memory_gib": snapshot.peak_memory_gib,
         "metrics": {},
     }
+    if check := snapshot.memory_check:
+        document["memory"] = {**asdict(check), "message": check.message}
+        say(check.message)
     if isinstance(outcome, RunFailed):
         failure = {"code": outcome.code, "message": outcome.message, "hint": outcome.hint}
         return {**document, "error": failure}, 1

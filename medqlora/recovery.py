@@ -231,21 +231,28 @@ class ErrorRecoveryManager:
         return [ParameterAdjustment(name=name, old=old, new=new, reason=reason)]
 
     def _lighter_weights(self) -> list[ParameterAdjustment]:
+        config = self._config
         if self._has_checkpoint:  # what was learned so far fits these very weights
             return []
-        name, new, reason = (
-            ("quantization", "nf4", "In 4 bits the weights take about a quarter of the memory.")
-            if self._config.quantization == "none"
-            else (
-                "double_quantization",
-                True,
-                "Also storing the scales in 8 bits saves 0.4 bits of each weight.",
-            )
-        )
-        old = getattr(self._config, name)
-        if old == new:
-            return []
-        return [ParameterAdjustment(name=name, old=old, new=new, reason=reason)]
+        if config.quantization == "none":
+            return [
+                ParameterAdjustment(
+                    name="quantization",
+                    old="none",
+                    new="nf4",
+                    reason="In 4 bits the model's weights take about a quarter of the memory.",
+                )
+            ]
+        if not config.double_quantization:
+            return [
+                ParameterAdjustment(
+                    name="double_quantization",
+                    old=False,
+                    new=True,
+                    reason="Also storing the scales in 8 bits saves 0.4 bits of each weight.",
+                )
+            ]
+        return []
 
     def _smaller(self) -> list[ParameterAdjustment]:
         config = self._config

@@ -110,6 +110,8 @@ class ModelCompatibilityChecker:
         settings = config or QLoRAConfig(EMBEDDED_MODEL)
         problems = [*_not_causal(name, about)] if about is not None else []
         problems += _without_template(name, folder)
+        if folder is None and name in catalog.UNUSABLE:
+            problems.append(f"{name} {catalog.UNUSABLE[name]}.")
         remarks = []
         shape = shape_of(about) if about is not None else _catalogued(name)
         needed = available = None

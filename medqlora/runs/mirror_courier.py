@@ -73,7 +73,7 @@ def _push(mirror: Mirror, workspace: Workspace, options: argparse.Namespace) -> 
     os.nice(_NICENESS)  # training comes first
     mirror.open(is_known=options.is_known)
     run = RunDirectory(workspace.runs / options.run_id)
-    copy = collect(run, workspace.mirror / "outbox", RelatedRecords(workspace).files(run))
+    copy = collect(run, workspace.outbox, RelatedRecords(workspace).files(run))
     state = mirror.push(copy)
     return {**_about(state), "is_settled": mirror.is_settled(state)}
 

@@ -28,6 +28,7 @@ from medqlora.persistence.atomic import translated_os_errors
 from medqlora.runs.attempts import close_attempt, died, open_attempt
 from medqlora.runs.endings import Ending, HungEnding
 from medqlora.runs.event_log import EventLogReader
+from medqlora.runs.found_batches import found_batches
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.heartbeat import PATIENCE_SECONDS, Silence
 from medqlora.runs.process import end_processes, record_process, start_worker
@@ -240,6 +241,7 @@ class RunSupervisor:
         kind = self.directory.spec().kind
         was_killed = exit_code in (-signal.SIGKILL, None)  # None: not our child, so not known
         if kind == "train" and was_killed and self._ram.was_short():
+            found_batches(self.directory.spec()).forget()
             return killed_for_memory(self.directory)
         return died(exit_code, kind)
 

@@ -28,7 +28,8 @@ from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
-from medqlora.runs.fitting import fitted, probe_limit_gib, usable_gib
+from medqlora.runs.fitting import fitted, usable_gib
+from medqlora.runs.found_batches import found_batches
 from medqlora.runs.job import Job
 from medqlora.runs.origins import checkpoints_of, origin_now
 from medqlora.runs.retrying import LOADING_MODEL, config_in_effect, out_of_memory
@@ -62,6 +63,7 @@ def train(job: Job) -> Outcome:
         except (OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
                 raise
+            found_batches(job.spec).forget()
             end = out_of_memory(job.directory, "Memory ran out during training.")
             raise OutOfMemoryError(end.message, hint=end.hint) from error
 
@@ -106,9 +108,8 @@ def _train_on(
 ) -> Outcome:
     job.report_phase(LOADING_MODEL)
     loaded = _loaded(job, loader, engine, config)
-    config = agreed(
-        fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
-    )
+    fit = fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
+    config = agreed(fit.config)
     model = engine.attach_adapter(loaded.model, config)
     if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
@@ -126,7 +127,8 @@ def _train_on(
         should_stop=job.should_stop,
         should_save=lambda: monitor.take_save_request() or job.should_save(),
         save_minutes=config.save_minutes,
-        probe_limit_gib=probe_limit_gib(job, config, loaded.model, usable_gib(monitor)),
+        probe_limit_gib=fit.probe_limit_gib,
+        on_ready=fit.ready,
     )
     result = trainer.train(data.train)
     if not result.is_complete:

@@ -14,7 +14,7 @@ from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, RunState
 from medqlora.errors import DataError, DiskFullError, MedQLoRAError, PersistenceError
-from medqlora.models.catalog import check_id
+from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.attempts import is_due, nothing_to_resume, turn_down
@@ -77,11 +77,11 @@ class TrainingService(JobService):
         Raises:
             DataError: The dataset was not screened for PHI, or no answer would be left to learn.
             GpuBusyError: Another job has the machine.
-            ModelError: The model's name cannot be one.
+            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
             DiskFullError: No space is left.
         """
-        check_id(config.model_name)
         self.check_data(config, dataset_id)
+        config = self._pinned(config)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         return self._begin(
             run_id, lambda: self.create(config, dataset_id, path=self._folder / run_id)
@@ -95,10 +95,9 @@ class TrainingService(JobService):
 
         Raises:
             DataError: See `start`.
-            ModelError: The model's name cannot be one.
+            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
             DiskFullError: No space is left.
         """
-        check_id(config.model_name)
         self.check_data(config, dataset_id)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         directory = self.create(config, dataset_id, path=self._folder / run_id)
@@ -213,10 +212,12 @@ class TrainingService(JobService):
 
         Raises:
             DataError: See `start`.
+            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
             PersistenceError: Something is there already.
             DiskFullError: No space is left.
         """
         self.check_data(config, dataset_id)
+        config = self._pinned(config)
         card = self._datasets.card(dataset_id)
         source = self._datasets.folder(dataset_id)
         spec = _spec(path.name, config, card, models_dir=self._workspace.models)
@@ -252,6 +253,9 @@ class TrainingService(JobService):
     def runs(self) -> tuple[RunSummary, ...]:
         """All runs, newest first."""
         return self.readable(self._summary)
+
+    def _pinned(self, config: QLoRAConfig) -> QLoRAConfig:
+        return QuantizedModelLoader(models_dir=self._workspace.models).pinned(config)
 
     def _summary(self, directory: RunDirectory) -> RunSummary:
         return _summary(directory, directory.spec(), self.snapshot(directory.run_id))

@@ -21,6 +21,7 @@ from medqlora.domain.events import (
     StepLogged,
 )
 from medqlora.persistence.adapters import AdapterSaver
+from medqlora.runs.found_batches import FoundBatch, found_batches
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.process import recorded_process
 from medqlora.services import Services
@@ -30,6 +31,14 @@ from tests.waiting import wait_for_end, wait_until
 
 # Without dropout, whose random numbers depend on the micro-batch.
 EXACT = CONFIG.changed(dropout=0.0, per_device_train_batch_size=4)
+KEPT = FoundBatch(
+    per_device_train_batch_size=4,
+    gradient_accumulation_steps=1,
+    gradient_checkpointing=False,
+    engine="another",
+    num_tokens=1,
+    run_id="earlier",
+)
 SMALL = EXACT.changed(per_device_train_batch_size=2, gradient_accumulation_steps=2)
 
 
@@ -40,8 +49,11 @@ def test_out_of_memory_at_the_first_step_ends_like_the_run_with_the_small_batch(
     card = services.datasets.prepare(qa_file)
     inject("out_of_memory", rows=2, where=where)
     run_id = services.training.start(EXACT, card.dataset_id)
+    kept = found_batches(services.training.directory(run_id).spec())
+    kept.keep(KEPT)
     snapshot = wait_for_end(services.training, run_id)
     assert snapshot.state == "succeeded", snapshot.messages
+    assert kept.find() is None
     [adjusted] = events_of(services, run_id, ParametersAdjusted)
     changes = {one.name: (one.old, one.new) for one in adjusted.adjustments}
     assert changes == {
