@@ -11,6 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from medqlora.config.adjustments import (
+    easier_model,
+    lighter_weights,
+    more_checkpoints,
+    slower,
+    smaller,
+)
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.recovery import (
     ParameterAdjustment,
@@ -35,9 +42,6 @@ from medqlora.errors import (
 
 _T = TypeVar("_T")
 
-SHORTEST_SEQUENCE = 256
-LOWEST_RANK = 8
-SHORT_MINUTES = 5.0
 RELOADING = (
     "A new process loads it once more with the same settings: what held the memory may be gone."
 )
@@ -187,121 +191,18 @@ class ErrorRecoveryManager:
 
         That is so of data: its mistakes are mended in the file or by the cleaning steps.
         """
+        config, has_checkpoint = self._config, self._has_checkpoint
         if isinstance(error, ModelOutOfMemoryError):
-            return self._lighter_weights()
+            return lighter_weights(config, has_checkpoint=has_checkpoint)
         if isinstance(error, OutOfMemoryError):
-            return self._smaller()
+            return smaller(config, has_checkpoint=has_checkpoint)
         if isinstance(error, NonFiniteLossError):
-            return [
-                ParameterAdjustment(
-                    name="learning_rate",
-                    old=self._config.learning_rate,
-                    new=max(self._config.learning_rate / 4, 1e-6),
-                    reason=(
-                        "A loss that is not a number usually comes from steps that are too large."
-                    ),
-                )
-            ]
+            return slower(config)
         if isinstance(error, ModelError):
-            return self._easier_model()
-        if isinstance(error, SessionError) and not 0 < self._config.save_minutes <= SHORT_MINUTES:
-            return [
-                ParameterAdjustment(
-                    name="save_minutes",
-                    old=self._config.save_minutes,
-                    new=SHORT_MINUTES,
-                    reason="A session that may end without warning then loses less.",
-                )
-            ]
+            return easier_model(config)
+        if isinstance(error, SessionError):
+            return more_checkpoints(config)
         return []
-
-    def _easier_model(self) -> list[ParameterAdjustment]:
-        name, old, new, reason = (
-            ("quantization", self._config.quantization, "nf4", "It takes a quarter of the memory.")
-            if self._config.quantization == "none"
-            else (
-                "model_name",
-                self._config.model_name,
-                EMBEDDED_MODEL,
-                "The embedded model needs neither network nor GPU.",
-            )
-        )
-        if old == new:
-            return []
-        return [ParameterAdjustment(name=name, old=old, new=new, reason=reason)]
-
-    def _lighter_weights(self) -> list[ParameterAdjustment]:
-        config = self._config
-        if self._has_checkpoint:  # what was learned so far fits these very weights
-            return []
-        if config.quantization == "none":
-            return [
-                ParameterAdjustment(
-                    name="quantization",
-                    old="none",
-                    new="nf4",
-                    reason="In 4 bits the model's weights take about a quarter of the memory.",
-                )
-            ]
-        if not config.double_quantization:
-            return [
-                ParameterAdjustment(
-                    name="double_quantization",
-                    old=False,
-                    new=True,
-                    reason="Also storing the scales in 8 bits saves 0.4 bits of each weight.",
-                )
-            ]
-        return []
-
-    def _smaller(self) -> list[ParameterAdjustment]:
-        config = self._config
-        if config.per_device_train_batch_size > 1:
-            return self._smaller_batch()
-        if config.max_seq_length > SHORTEST_SEQUENCE:
-            return [
-                ParameterAdjustment(
-                    name="max_seq_length",
-                    old=config.max_seq_length,
-                    new=max(config.max_seq_length // 2, SHORTEST_SEQUENCE),
-                    reason=(
-                        "Shorter entries need less memory; what is longer is cut, and entries "
-                        "without an answer left are left out."
-                    ),
-                )
-            ]
-        if config.rank > LOWEST_RANK and not self._has_checkpoint:
-            return [
-                ParameterAdjustment(
-                    name="rank",
-                    old=config.rank,
-                    new=max(config.rank // 2, LOWEST_RANK),
-                    reason=(
-                        "A lower rank keeps fewer weights and optimizer states; the run begins "
-                        "again from its seed."
-                    ),
-                )
-            ]
-        return []
-
-    def _smaller_batch(self) -> list[ParameterAdjustment]:
-        batch = self._config.per_device_train_batch_size
-        smaller = next(size for size in range(batch // 2, 0, -1) if batch % size == 0)
-        accumulation = self._config.gradient_accumulation_steps
-        reason = (
-            "Fewer entries at once need less memory; more accumulation keeps the effective batch."
-        )
-        return [
-            ParameterAdjustment(
-                name="per_device_train_batch_size", old=batch, new=smaller, reason=reason
-            ),
-            ParameterAdjustment(
-                name="gradient_accumulation_steps",
-                old=accumulation,
-                new=accumulation * (batch // smaller),
-                reason=reason,
-            ),
-        ]
 
 
 def _nearest(table: Mapping[type[MedQLoRAError], _T], kind: type[MedQLoRAError]) -> _T:
