@@ -5,6 +5,7 @@
       datasets/     prepared datasets, one folder each
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
+      batches/      how many entries at once were found to fit
       evaluations/  evaluations, one folder each
       panels/       safety panels, one folder each
       panel/        items of your own for the safety panel, JSONL
@@ -50,7 +51,7 @@ class Workspace:
         """
         workspace = cls(root.expanduser().resolve())
         with translated_os_errors(workspace.root):
-            for folder in (workspace.models, *workspace.of_the_user):
+            for folder in (workspace.models, workspace.batches, *workspace.of_the_user):
                 folder.mkdir(parents=True, exist_ok=True)
             probe = workspace.root / ".writable"
             probe.touch()
@@ -91,6 +92,11 @@ class Workspace:
     def runs(self) -> Path:
         """Training runs."""
         return self.root / "runs"
+
+    @property
+    def batches(self) -> Path:
+        """How many entries at once were found to fit."""
+        return self.root / "batches"
 
     @property
     def evaluations(self) -> Path:

@@ -22,16 +22,17 @@ from medqlora.domain.events import (
     RunWarned,
 )
 from medqlora.domain.training import TrainingMetadata, TrainingResult
-from medqlora.errors import DataError, ModelError, OutOfMemoryError
+from medqlora.errors import DataError, ModelError, ModelOutOfMemoryError, OutOfMemoryError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
-from medqlora.runs.fitting import fitted, probe_limit_gib, usable_gib
+from medqlora.runs.fitting import fitted, usable_gib
+from medqlora.runs.found_batches import found_batches
 from medqlora.runs.job import Job
 from medqlora.runs.origins import checkpoints_of, origin_now
-from medqlora.runs.retrying import config_in_effect, out_of_memory
+from medqlora.runs.retrying import LOADING_MODEL, config_in_effect, out_of_memory
 from medqlora.training.distributed import (
     agreed,
     is_main_process,
@@ -57,9 +58,12 @@ def train(job: Job) -> Outcome:
     with MemoryMonitor(job.report) as monitor:
         try:
             return _train(job, monitor)
+        except ModelOutOfMemoryError:
+            raise
         except (OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
                 raise
+            found_batches(job.spec).forget()
             end = out_of_memory(job.directory, "Memory ran out during training.")
             raise OutOfMemoryError(end.message, hint=end.hint) from error
 
@@ -102,11 +106,10 @@ def _train_on(
     config: QLoRAConfig,
     data: _Data,
 ) -> Outcome:
-    job.report_phase("Loading the model")
-    loaded = _loaded(loader, engine, config)
-    config = agreed(
-        fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
-    )
+    job.report_phase(LOADING_MODEL)
+    loaded = _loaded(job, loader, engine, config)
+    fit = fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
+    config = agreed(fit.config)
     model = engine.attach_adapter(loaded.model, config)
     if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
@@ -124,7 +127,8 @@ def _train_on(
         should_stop=job.should_stop,
         should_save=lambda: monitor.take_save_request() or job.should_save(),
         save_minutes=config.save_minutes,
-        probe_limit_gib=probe_limit_gib(job, config, loaded.model, usable_gib(monitor)),
+        probe_limit_gib=fit.probe_limit_gib,
+        on_ready=fit.ready,
     )
     result = trainer.train(data.train)
     if not result.is_complete:
@@ -138,17 +142,21 @@ def _train_on(
     return RunSucceeded(metrics=metrics)
 
 
-def _loaded(loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig) -> LoadedModel:
+def _loaded(
+    job: Job, loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig
+) -> LoadedModel:
     try:
         return loader.load(config, engine=engine)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except (ModelError, RuntimeError, MemoryError) as error:
+        # A file that cannot be mapped for want of RAM is a model that could not be loaded.
+        if not is_out_of_memory(error.__cause__ or error):
             raise
-        # No smaller batch helps a model that cannot even be loaded.
-        raise ModelError(
-            f"The model {config.model_name} does not fit into the memory that is free.",
-            hint="Close other programs and chats, or choose a smaller model or quantisation nf4.",
-        ) from error
+        end = out_of_memory(
+            job.directory,
+            f"Memory ran out while the model {config.model_name} was being loaded.",
+            is_loading=True,
+        )
+        raise ModelOutOfMemoryError(end.message, hint=end.hint) from error
 
 
 def _encoded_once(job: Job, source: str, config: QLoRAConfig) -> _Data:

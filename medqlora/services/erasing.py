@@ -70,7 +70,8 @@ def erase_everything(services: Services, typed: str) -> Erased:
     workspace = services.workspace
     removed = 0
     with translated_os_errors(workspace.root):
-        for folder in (*workspace.of_the_user, workspace.panel_items, workspace.outbox):
+        made = (workspace.panel_items, workspace.outbox, workspace.batches)
+        for folder in (*workspace.of_the_user, *made):
             for one in folder.iterdir() if folder.is_dir() else ():
                 shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
                 removed += 1
