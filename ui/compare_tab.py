@@ -251,6 +251,7 @@ class Handlers:
     def save(
         self,
         kind: FileKind,
+        folder: Path,
         run_id: str | None,
         left: str | None,
         right: str | None,
@@ -262,7 +263,7 @@ class Handlers:
         known = self._names(run_id)
         name = self._training.spec(run_id).name if run_id else ""
         return self._conversations.write(
-            downloads.folder(),
+            folder,
             kind,
             names=(known.get(left or BASE, BASE), known.get(right or TUNED, TUNED)),
             about={"Trained model": name},

@@ -25,7 +25,7 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     models = shared.services.configuration.models()
     gpu = shared.services.configuration.environment().gpu
     default = shared.services.configuration.default_model()
-    suggested = wording.MODEL_SUGGESTED.format(card=gpu.name, model=default) if gpu else ""
+    begin_with = wording.MODEL_SUGGESTED.format(card=gpu.name, model=default) if gpu else ""
     with gr.Tab("Configure", id=tab_name("Configure"), elem_id=tab_name("Configure")) as tab:
         opening("Configure")
         with gr.Row(equal_height=False):
@@ -34,7 +34,7 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                     choices=[one.name for one in models],
                     value=models[0].name,
                     label="Base model",
-                    info=wording.MODEL_HELP + suggested,
+                    info=wording.MODEL_HELP + begin_with,
                     allow_custom_value=True,
                     elem_id="configure-model",
                 )

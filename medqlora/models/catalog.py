@@ -215,8 +215,8 @@ UNUSABLE = {
     "google/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
     "unsloth/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
 }
-"""Medical models that people ask for and that cannot be trained as published, by the
-hub's pages of 2024 to 2026; a copy in the workspace is judged by its own files."""
+"""Medical models that people ask for and that cannot be trained as their makers publish them (the
+hub's pages of 2024 to 2026); a copy in the workspace is judged by its own files."""
 
 
 def entry_for(model_name: str) -> CatalogEntry | None:

@@ -45,6 +45,15 @@ SETTINGS = (
 VERSIONS = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth")
 """Packages whose versions decide how much fits."""
 
+_TYPES: Mapping[str, type] = {
+    "per_device_train_batch_size": int,
+    "gradient_accumulation_steps": int,
+    "gradient_checkpointing": bool,
+    "engine": str,
+    "num_tokens": int,
+    "run_id": str,
+}
+
 FEWEST_OF_TRIED = 0.5
 """Entries that need less than this share of what was tried are tried anew: more may fit."""
 
@@ -102,9 +111,7 @@ class FoundBatches:
             found = FoundBatch(**record["found"])
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        types = {"per_device_train_batch_size": int, "gradient_accumulation_steps": int}
-        types |= {"gradient_checkpointing": bool, "engine": str, "num_tokens": int, "run_id": str}
-        is_whole = all(type(getattr(found, name)) is kind for name, kind in types.items())
+        is_whole = all(type(getattr(found, name)) is kind for name, kind in _TYPES.items())
         return found if is_whole and record.get("key") == self._key else None
 
     def keep(self, found: FoundBatch) -> None:
