@@ -61,6 +61,14 @@ class QLoRAConfig:
         advice="Twice the rank is usual.",
     )
     _: KW_ONLY
+    model_revision: str = setting(
+        "",
+        label="Revision of the base model",
+        help="The commit of the hub that is used; found when a run is made, and kept with it.",
+        section="Model",
+        pattern="[0-9a-f]{40}",
+        advice="Leave it out for the newest, or give a commit's 40 hexadecimal digits.",
+    )
     dropout: float = setting(
         0.0,
         label="LoRA dropout",

@@ -18,7 +18,7 @@ import psutil
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ModelError, PersistenceError
-from medqlora.models import catalog, embedded
+from medqlora.models import catalog, embedded, on_disk
 from medqlora.models.memory_forecast import (
     ENGINES,
     ModelShape,
@@ -201,6 +201,23 @@ def compatibility_report(adapter_path: str, base_model: str) -> CompatibilityRep
         else (f"This adapter was trained on {trained_on} and does not fit {base_model}.",),
         alternatives=() if fits else (trained_on,),
     )
+
+
+def smaller_models(config: QLoRAConfig, *, models_dir: Path) -> tuple[str, ...]:
+    """Models of the catalogue that need less than the one of `config` and fit, the largest first.
+
+    Args:
+        config: The settings.
+        models_dir: Where the models of the workspace lie.
+    """
+    checker = ModelCompatibilityChecker()
+    folder = on_disk.folder_of(models_dir, config.model_name)
+    shape = shape_of(_described(folder)[1] or {}) if folder else _catalogued(config.model_name)
+    smaller = checker.alternatives(config, without=config.model_name)
+    if shape is None:
+        return smaller
+    sizes = {one.name: one.billion_parameters for one in catalog.CATALOG}
+    return tuple(one for one in smaller if sizes[one] < shape.billion_parameters)
 
 
 def _described(

@@ -34,6 +34,7 @@ class TransformersEngine:
         dtype = getattr(torch, config.resolved_compute_dtype())
         options: dict[str, Any] = {
             "dtype": dtype,
+            "local_files_only": True,
             "trust_remote_code": False,
             "use_safetensors": True,
         }

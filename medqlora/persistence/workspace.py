@@ -51,24 +51,27 @@ class Workspace:
         """
         workspace = cls(root.expanduser().resolve())
         with translated_os_errors(workspace.root):
-            for folder in (
-                workspace.models,
-                workspace.datasets,
-                workspace.imports,
-                workspace.runs,
-                workspace.batches,
-                workspace.evaluations,
-                workspace.panels,
-                workspace.benchmarks,
-                workspace.exams,
-                workspace.reviews,
-                workspace.uploads,
-            ):
+            for folder in (workspace.models, workspace.batches, *workspace.of_the_user):
                 folder.mkdir(parents=True, exist_ok=True)
             probe = workspace.root / ".writable"
             probe.touch()
             probe.unlink()
         return workspace
+
+    @property
+    def of_the_user(self) -> tuple[Path, ...]:
+        """The folders that hold what came from the user, or was made of it."""
+        return (
+            self.datasets,
+            self.imports,
+            self.runs,
+            self.evaluations,
+            self.panels,
+            self.benchmarks,
+            self.exams,
+            self.reviews,
+            self.uploads,
+        )
 
     @property
     def models(self) -> Path:
@@ -134,6 +137,11 @@ class Workspace:
     def mirror(self) -> Path:
         """How far copies elsewhere are, and what is on its way; made when a mirror is set."""
         return self.root / "mirror"
+
+    @property
+    def outbox(self) -> Path:
+        """Files of a run on their way to the mirror; made when one is sent."""
+        return self.mirror / "outbox"
 
     @property
     def settings(self) -> Path:

@@ -33,7 +33,7 @@ from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.heartbeat import PATIENCE_SECONDS, Silence
 from medqlora.runs.process import end_processes, record_process, start_worker
 from medqlora.runs.ram_watch import RamWatch
-from medqlora.runs.retrying import changes_before_next, killed_for_memory
+from medqlora.runs.retrying import action_before_next, killed_for_memory
 from medqlora.runs.run_directory import RunDirectory
 
 POLL_SECONDS = 0.2
@@ -227,7 +227,7 @@ class RunSupervisor:
         if self._ending is not None or os.path.exists(self.directory.stop_file):
             return None
         try:
-            if not changes_before_next(self.directory):
+            if action_before_next(self.directory) is None:
                 return None
             if self._lease is None and self._machine_lock:
                 self._lease = GpuLease.acquire(self._machine_lock, holder=self.directory.run_id)

@@ -22,7 +22,7 @@ from medqlora.domain.events import (
     RunWarned,
 )
 from medqlora.domain.training import TrainingMetadata, TrainingResult
-from medqlora.errors import DataError, ModelError, OutOfMemoryError
+from medqlora.errors import DataError, ModelError, ModelOutOfMemoryError, OutOfMemoryError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_reading import detect_gpu
@@ -32,7 +32,7 @@ from medqlora.runs.fitting import fitted, usable_gib
 from medqlora.runs.found_batches import found_batches
 from medqlora.runs.job import Job
 from medqlora.runs.origins import checkpoints_of, origin_now
-from medqlora.runs.retrying import config_in_effect, out_of_memory
+from medqlora.runs.retrying import LOADING_MODEL, config_in_effect, out_of_memory
 from medqlora.training.distributed import (
     agreed,
     is_main_process,
@@ -58,6 +58,8 @@ def train(job: Job) -> Outcome:
     with MemoryMonitor(job.report) as monitor:
         try:
             return _train(job, monitor)
+        except ModelOutOfMemoryError:
+            raise
         except (OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
                 raise
@@ -104,8 +106,8 @@ def _train_on(
     config: QLoRAConfig,
     data: _Data,
 ) -> Outcome:
-    job.report_phase("Loading the model")
-    loaded = _loaded(loader, engine, config)
+    job.report_phase(LOADING_MODEL)
+    loaded = _loaded(job, loader, engine, config)
     fit = fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
     config = agreed(fit.config)
     model = engine.attach_adapter(loaded.model, config)
@@ -140,17 +142,21 @@ def _train_on(
     return RunSucceeded(metrics=metrics)
 
 
-def _loaded(loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig) -> LoadedModel:
+def _loaded(
+    job: Job, loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig
+) -> LoadedModel:
     try:
         return loader.load(config, engine=engine)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except (ModelError, RuntimeError, MemoryError) as error:
+        # A file that cannot be mapped for want of RAM is a model that could not be loaded.
+        if not is_out_of_memory(error.__cause__ or error):
             raise
-        # No smaller batch helps a model that cannot even be loaded.
-        raise ModelError(
-            f"The model {config.model_name} does not fit into the memory that is free.",
-            hint="Close other programs and chats, or choose a smaller model or quantisation nf4.",
-        ) from error
+        end = out_of_memory(
+            job.directory,
+            f"Memory ran out while the model {config.model_name} was being loaded.",
+            is_loading=True,
+        )
+        raise ModelOutOfMemoryError(end.message, hint=end.hint) from error
 
 
 def _encoded_once(job: Job, source: str, config: QLoRAConfig) -> _Data:

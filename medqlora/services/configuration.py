@@ -216,7 +216,8 @@ class ConfigurationService:
 
     def _description(self, model_name: str) -> Mapping[str, Any]:
         if model_name not in self._described:
-            self._described[model_name] = hub.fetch_config(model_name)
+            revision = hub.newest_revision(model_name)
+            self._described[model_name] = hub.fetch_config(model_name, revision)
         return self._described[model_name]
 
     def _suited_to_size(
