@@ -2,7 +2,7 @@
 
 Weights and adapter are counted. What a step takes beside them is linear in the tokens of a
 micro-batch, with constants for each engine that were fitted to measured peaks (`ENGINES`; the
-programs are `tests.benchmarks.memory` and `tests.benchmarks.speed`). It reads sizes from a model's
+programs are `tests.benchmarks.memory` and `tests.benchmarks.training`). It reads sizes from a model's
 `config.json` and needs no weights. It knows decoder-only transformers; of mixtures of experts it
 counts the weights, and takes one expert's width for a token.
 """
