@@ -264,10 +264,27 @@ class QLoRAConfig:
         maximum=1024,
         advice="At most the number of GPUs of the machine, or of all machines together.",
     )
+    shard_weights: str = setting(
+        "auto",
+        label="Share out the model",
+        help="Each GPU keeps a part of the model; automatic where it does not fit one GPU.",
+        section="Advanced",
+        choices=("auto", "yes", "no"),
+    )
 
     def __post_init__(self) -> None:
         for one in fields(self):
             setattr(self, one.name, checked(one, getattr(self, one.name)))
+        if self.shard_weights == "yes" and self.num_processes == 1:
+            raise ConfigError(
+                "shard_weights yes needs num_processes to be at least 2, got 1.",
+                hint="Set num_processes to the number of GPUs, or shard_weights to auto.",
+            )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process keeps a part of the model; `auto` counts as not decided yet."""
+        return self.shard_weights == "yes"
 
     @property
     def effective_batch_size(self) -> int:
@@ -302,6 +319,9 @@ class QLoRAConfig:
             bnb_4bit_quant_type=self.quantization,
             bnb_4bit_use_double_quant=self.double_quantization,
             bnb_4bit_compute_dtype=getattr(torch, self.resolved_compute_dtype()),
+            # The same bytes, called float32 as the other frozen weights are: parts are cut and
+            # gathered of weights of one type.
+            bnb_4bit_quant_storage=torch.float32 if self.is_sharded else torch.uint8,
         )
 
     def configure_lora_params(self) -> LoraConfig:

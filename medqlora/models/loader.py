@@ -18,7 +18,10 @@ from medqlora.errors import ModelError
 from medqlora.models import catalog, embedded, hub, on_disk
 from medqlora.models.compatibility import ModelCompatibilityChecker, compatibility_report
 from medqlora.models.engine import LoadedModel, ModelEngine
-from medqlora.models.engine_choice import EngineChoice, choose_engine
+from medqlora.models.engine_choice import EngineChoice, choose_engine, obstacle, this_machine
+from medqlora.models.memory_forecast import ModelShape, shape_of
+from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.sharding_choice import ShardingChoice, choose_sharding
 from medqlora.persistence.workspace import DEFAULT_ROOT
 
 if TYPE_CHECKING:
@@ -97,10 +100,35 @@ class QuantizedModelLoader:
         Raises:
             ModelError: The model cannot be fetched, or the engine asked for cannot be used.
         """
-        if config.model_name == EMBEDDED_MODEL:
-            return choose_engine(config, model_type=embedded.MODEL_TYPE)
-        source = Path(self.resolve(config.model_name))
-        return choose_engine(config, model_type=_model_type(source))
+        return choose_engine(config, model_type=self._about(config).get("model_type"))
+
+    def choose_sharding(self, config: QLoRAConfig) -> ShardingChoice:
+        """Whether a run of `config` on this machine shares out the model over its processes.
+
+        Raises:
+            ModelError: The model cannot be fetched.
+        """
+        if config.num_processes == 1:
+            return ShardingChoice(config=config.changed(shard_weights="no"))
+        about = self._about(config)
+        asks = config.engine == "transformers"
+        whole = config.changed(shard_weights="no")
+        in_the_way = asks or obstacle(whole, this_machine(), model_type=about.get("model_type"))
+        return choose_sharding(
+            config,
+            shape_of(about),
+            gpu=detect_gpu(),
+            engine="transformers" if in_the_way else "unsloth",
+        )
+
+    def shape(self, source: str) -> ModelShape | None:
+        """The shape of the model in the folder `find` gave, or None where it is not told.
+
+        It imports transformers, so the engine has to be chosen before.
+        """
+        from transformers import AutoConfig
+
+        return shape_of(AutoConfig.from_pretrained(source, trust_remote_code=False).to_dict())
 
     def load_base_model(self, model_name: str, config: QLoRAConfig) -> PreTrainedModel:
         """The base model called `model_name`, quantised as `config` says.
@@ -150,6 +178,12 @@ class QuantizedModelLoader:
         self._on_progress(f"Fetching {model_name}", 0.0)
         return str(hub.fetch(model_name, needs_weights=needs_weights))
 
+    def _about(self, config: QLoRAConfig) -> Mapping[str, Any]:
+        """The model's `config.json`; empty where it cannot be read."""
+        if config.model_name == EMBEDDED_MODEL:
+            return embedded.DESCRIPTION
+        return _described(Path(self.resolve(config.model_name)))
+
     def _known_of(self, model_name: str) -> str | Mapping[str, Any]:
         """What can be judged before gigabytes are fetched: the name, or the hub's description."""
         if catalog.entry_for(model_name) or on_disk.folder_of(self._models_dir, model_name):
@@ -175,10 +209,9 @@ def engine_for(config: QLoRAConfig) -> ModelEngine:
     return choose_engine(config).engine
 
 
-def _model_type(source: Path) -> str | None:
-    """What the weights' `config.json` calls the kind of model, or None when it does not say."""
+def _described(source: Path) -> Mapping[str, Any]:
     try:
-        described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        about: Any = json.loads((source / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return str(described["model_type"]) if "model_type" in described else None
+        return {}
+    return about if isinstance(about, dict) else {}

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.events import ParametersAdjusted, RunStarted
 from medqlora.models.engine import ModelEngine
-from medqlora.models.memory_forecast import ENGINES, forecast, shape_of
+from medqlora.models.engine_memory import ENGINES
+from medqlora.models.memory_forecast import ModelShape, forecast
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.runs.job import Job
 from medqlora.training.batch_fitting import USABLE_SHARE, fitted_batch
@@ -20,7 +21,6 @@ from medqlora.training.probe import row_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel
 
 
 def usable_gib(monitor: MemoryMonitor) -> float:
@@ -33,7 +33,7 @@ def usable_gib(monitor: MemoryMonitor) -> float:
 def fitted(
     job: Job,
     config: QLoRAConfig,
-    model: PreTrainedModel,
+    shape: ModelShape | None,
     engine: ModelEngine,
     train: Dataset,
     *,
@@ -43,7 +43,6 @@ def fitted(
 
     Chosen anew only when the run begins: an attempt after it ran out of memory keeps what is less.
     """
-    shape = shape_of(model.config.to_dict())
     if shape is None:
         return config
     adjustments = fitted_batch(
@@ -61,10 +60,9 @@ def fitted(
 
 
 def probe_limit_gib(
-    job: Job, config: QLoRAConfig, model: PreTrainedModel, limit_gib: float
+    job: Job, config: QLoRAConfig, shape: ModelShape | None, limit_gib: float
 ) -> float | None:
     """What a step without the optimizer's state may hold on the GPU; None where none is tried."""
-    shape = shape_of(model.config.to_dict())
     is_wanted = config.auto_find_batch_size and _is_first_attempt(job)
     if not is_wanted or not detect_gpu() or not shape or config.num_processes > 1:
         return None

@@ -26,6 +26,7 @@ from medqlora.errors import DataError, ModelError, OutOfMemoryError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.sharding import held_bytes, mesh_of_all, refuse_altered, shard, whole_bytes
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.runs.fitting import fitted, probe_limit_gib, usable_gib
@@ -34,6 +35,7 @@ from medqlora.runs.origins import checkpoints_of, origin_now
 from medqlora.runs.retrying import config_in_effect, out_of_memory
 from medqlora.training.distributed import (
     agreed,
+    in_turn,
     is_main_process,
     join,
     main_process_first,
@@ -46,6 +48,8 @@ from medqlora.training.trainer import QLoRATrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
 
 MEASURED_WITHOUT_GPU = 48
 TRAIN_TOKENS = "train.arrow"
@@ -77,12 +81,21 @@ def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
     with main_process_first():
+        sharding = loader.choose_sharding(config)
+    config = agreed(sharding.config)
+    if config.is_sharded:
+        job.report_phase(sharding.reason)
+    with main_process_first():
         # Before anything imports transformers: Unsloth has to come first.
         engine = _engine(job, loader, config)
         source = loader.find(config)
     try:
         data = _encoded_once(job, source, config)
-        return _train_on(job, monitor, loader, engine, config, data)
+        shape = loader.shape(source)
+        found = fitted(job, config, shape, engine, data.train, limit_gib=usable_gib(monitor))
+        config = agreed(found)
+        probed = probe_limit_gib(job, config, shape, usable_gib(monitor))
+        return _train_on(job, monitor, loader, engine, config, data, probe_limit_gib=probed)
     finally:
         if is_main_process():
             shutil.rmtree(job.directory.encoded, ignore_errors=True)
@@ -101,19 +114,17 @@ def _train_on(
     engine: ModelEngine,
     config: QLoRAConfig,
     data: _Data,
+    *,
+    probe_limit_gib: float | None,
 ) -> Outcome:
     job.report_phase("Loading the model")
-    loaded = _loaded(loader, engine, config)
-    config = agreed(
-        fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
-    )
-    model = engine.attach_adapter(loaded.model, config)
+    model, tokenizer = _adapted(job, loader, engine, config)
     if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
     checkpoints = checkpoints_of(job.directory, origin=origin_now(job.directory))
     trainer = QLoRATrainer(
         model,
-        loaded.tokenizer,
+        tokenizer,
         config.training_arguments(checkpoints.staging, num_entries=len(data.train)),
         engine=engine,
         eval_dataset=data.eval,
@@ -124,7 +135,7 @@ def _train_on(
         should_stop=job.should_stop,
         should_save=lambda: monitor.take_save_request() or job.should_save(),
         save_minutes=config.save_minutes,
-        probe_limit_gib=probe_limit_gib(job, config, loaded.model, usable_gib(monitor)),
+        probe_limit_gib=probe_limit_gib,
     )
     result = trainer.train(data.train)
     if not result.is_complete:
@@ -136,6 +147,26 @@ def _train_on(
     job.report_phase("Saving the adapter")
     AdapterSaver(job.directory.adapter).save_adapter(model, _metadata(job, config, metrics))
     return RunSucceeded(metrics=metrics)
+
+
+def _adapted(
+    job: Job, loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig
+) -> tuple[PeftModel, PreTrainedTokenizerBase]:
+    """The model with a fresh adapter; sharded, where that was decided."""
+    if not config.is_sharded:
+        loaded = _loaded(loader, engine, config)
+        return engine.attach_adapter(loaded.model, config), loaded.tokenizer
+    mesh = mesh_of_all()
+    with in_turn():
+        loaded = _loaded(loader, engine, config)
+        model = engine.attach_adapter(loaded.model, config)
+        sums = shard(model, mesh)
+    refuse_altered(model, sums)
+    job.report_phase(
+        f"Each process keeps {held_bytes(model):,} of the {whole_bytes(model):,} bytes of the "
+        "layers' weights; gathered, they are the model's, byte by byte"
+    )
+    return model, loaded.tokenizer
 
 
 def _loaded(loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig) -> LoadedModel:
