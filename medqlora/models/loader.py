@@ -56,6 +56,7 @@ class QuantizedModelLoader:
         *,
         engine: ModelEngine | None = None,
         adapter_path: str | None = None,
+        will_be_sharded: bool = False,
     ) -> LoadedModel:
         """The base model of `config` with its tokenizer.
 
@@ -63,6 +64,8 @@ class QuantizedModelLoader:
             config: The settings.
             engine: What loads it; the one that would train it when not given.
             adapter_path: An adapter that will be put on it, to refuse one of another base early.
+            will_be_sharded: Whether the caller shares it out as the settings say; otherwise, as for
+                asking it, it is loaded to stay whole.
 
         Raises:
             ModelError: It cannot be found or loaded, does not fit this machine or the adapter.
@@ -70,6 +73,8 @@ class QuantizedModelLoader:
             DiskFullError: The embedded model cannot be unpacked.
         """
         catalog.check_id(config.model_name)
+        if not will_be_sharded:
+            config = config.changed(shard_weights="no")
         if adapter_path:
             compatibility_report(adapter_path, config.model_name).require()
         self._engine = engine or self.choose_engine(config).engine

@@ -53,12 +53,12 @@ def shard(model: PeftModel, mesh: DeviceMesh) -> list[int]:
     sums = [_sum_of_bytes(one) for one in layers]
     trained = {one for one in model.parameters() if one.requires_grad}
     for layer in layers:
-        # Also the root of each pass lets go at once: then nothing depends on which process looked
-        # at the weights in between, as the one that saves does.
+        # A layer lets go after every pass, so that all processes have let go of the same ones when
+        # the one that saves looks at the weights.
         fully_shard(layer, mesh=mesh, reshard_after_forward=True, ignored_params=trained)
     sharded = {one for layer in layers for one in layer.parameters()} - trained
     whole = {one for one in model.parameters() if one not in sharded}
-    for one in whole:
+    for one in (*whole, *model.buffers()):
         one.data = one.to(device).data
     fully_shard(model, mesh=mesh, ignored_params=whole)
     base: Any = model.get_base_model()

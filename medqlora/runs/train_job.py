@@ -171,7 +171,7 @@ def _adapted(
 
 def _loaded(loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig) -> LoadedModel:
     try:
-        return loader.load(config, engine=engine)
+        return loader.load(config, engine=engine, will_be_sharded=config.is_sharded)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise

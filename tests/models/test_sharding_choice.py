@@ -8,10 +8,12 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ConfigError, ModelError
 from medqlora.models.compatibility import ModelCompatibilityChecker
-from medqlora.models.engine_choice import TrainingMachine, choose_engine
+from medqlora.models.engine_choice import TrainingMachine, asking_engine, choose_engine
+from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_forecast import forecast, shape_of, typical_shape
 from medqlora.models.outlook import outlook
 from medqlora.models.sharding_choice import choose_sharding
+from medqlora.persistence.workspace import Workspace
 from tests.benchmarks.shapes import SHAPES
 
 TWO = QLoRAConfig(EMBEDDED_MODEL, num_processes=2, optim="adamw_8bit")
@@ -52,6 +54,18 @@ def test_what_the_settings_ask_for_is_done_without_a_gpu_too() -> None:
 def test_one_process_has_nobody_to_share_with() -> None:
     with pytest.raises(ConfigError, match="num_processes to be at least 2, got 1"):
         QLoRAConfig(EMBEDDED_MODEL, shard_weights="yes")
+
+
+def test_a_model_that_was_sharded_is_loaded_whole_to_be_asked(tiny_workspace: Workspace) -> None:
+    loader = QuantizedModelLoader(models_dir=tiny_workspace.models)
+    sharded = TWO.changed(shard_weights="yes")
+    stored = [
+        loader.load(sharded, engine=asking_engine(), will_be_sharded=will_be).model.get_submodule(
+            "model.layers.0.mlp.up_proj"
+        )
+        for will_be in (False, True)
+    ]
+    assert [str(one.weight.dtype) for one in stored] == ["torch.uint8", "torch.float32"]
 
 
 def test_unsloth_is_refused_with_the_reason() -> None:
