@@ -2,12 +2,15 @@
 
 With `--json` one JSON document goes to standard output and everything else to standard error. Exit
 codes: 0 done, 1 the job failed, 2 a mistake that the user can mend; then the document is `{"error":
-{"code", "message", "hint"}}`. What the commands do is in `commands`.
+{"code", "message", "hint"}}`; 141 when whoever read the output is gone. What the commands do is in
+`commands`.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +26,22 @@ from medqlora.train_options import add_data_options, add_mapping_options, common
 Command = Callable[[argparse.Namespace], Result]
 Add = Callable[[str, Command], argparse.ArgumentParser]
 
+EXIT_CLOSED_PIPE = 128 + signal.SIGPIPE
+"""What a shell reports of a program whose reader went away."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command and returns the exit code."""
-    options = _parser().parse_args(arguments)
+    try:
+        return _run(_parser().parse_args(arguments))
+    except BrokenPipeError:
+        # `medqlora runs | head`: whoever read the output has what they wanted. What Python still
+        # holds for it goes nowhere, or the interpreter would complain of it when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_CLOSED_PIPE
+
+
+def _run(options: argparse.Namespace) -> int:
     command: Command = options.command
     try:
         document, exit_code = command(options)
@@ -91,6 +106,9 @@ def _add_commands_of_a_run(add: Add) -> None:
         "--accept-differences",
         action="store_true",
         help="go on although versions, settings or data are not those of the checkpoint",
+    )
+    one.add_argument(
+        "--queue", action="store_true", help="do not wait: the page goes on when its turn comes"
     )
     one = add_for_run("evaluate", commands.evaluate)
     one.add_argument(

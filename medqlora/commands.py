@@ -13,12 +13,12 @@ from medqlora.domain.generation import GenerationSettings
 from medqlora.evaluation.panel import judged
 from medqlora.foreground import Progress, Result, run_job
 from medqlora.printing import say
+from medqlora.runs.attempts import nothing_to_resume
 from medqlora.runs.items import read_items
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id
 from medqlora.services import Services
 from medqlora.services.evaluation import from_queries, held_out
-from medqlora.services.jobs import nothing_to_resume
 from medqlora.train_options import mapping_of, read_settings, take_data_options
 
 
@@ -74,6 +74,10 @@ def resume(options: argparse.Namespace) -> Result:
     """Goes on with a run."""
     services = _open(options)
     directory = _run_directory(services, options.run_dir)
+    if options.queue:
+        run_id = services.training.directory(directory.run_id).run_id  # the page sees no other
+        services.training.enqueue_resume(run_id, accept_differences=options.accept_differences)
+        return _queued(services, run_id)
     if not directory.snapshot().can_resume:
         raise nothing_to_resume()
     if not options.accept_differences:
@@ -186,12 +190,13 @@ def _open(options: argparse.Namespace) -> Services:
 
 def _queued(services: Services, run_id: str) -> Result:
     waiting = [one.run_id for one in services.training.queued()]
+    is_waiting = run_id in waiting
     say("It starts when its turn comes, while the page (python app.py) runs on this workspace.")
     return {
         "run_id": run_id,
         "run_dir": str(services.training.directory(run_id).path),
-        "state": services.training.snapshot(run_id).state,
-        "position": waiting.index(run_id) + 1 if run_id in waiting else 0,
+        "state": "waiting" if is_waiting else services.training.snapshot(run_id).state,
+        "position": waiting.index(run_id) + 1 if is_waiting else 0,
     }, 0
 
 

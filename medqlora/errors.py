@@ -8,6 +8,7 @@
     ├── ModelError                   a model or an adapter that cannot be loaded
     ├── TrainingError                a run that could not go on
     │   ├── OutOfMemoryError
+    │   │   └── ModelOutOfMemoryError  while the model was being loaded, where no batch helps
     │   └── NonFiniteLossError
     ├── EvaluationError
     ├── PersistenceError             something on disk that is missing, damaged or refused
@@ -133,6 +134,12 @@ class OutOfMemoryError(TrainingError):
     """GPU memory or RAM ran out."""
 
     code = "out_of_memory"
+
+
+class ModelOutOfMemoryError(OutOfMemoryError):
+    """GPU memory or RAM ran out while the model was being loaded."""
+
+    code = "out_of_memory_loading"
 
 
 class NonFiniteLossError(TrainingError):

@@ -21,8 +21,8 @@ Result = tuple[dict[str, Any], int]
 
 def run_job(services: Services, directory: RunDirectory) -> Result:
     """Does a job and returns what came of it."""
-    is_mirrored = directory.path.parent == services.workspace.runs
-    if is_mirrored:
+    mirrored = _mirrored(services, directory)
+    if mirrored:
         services.mirror.ensure()
     snapshot = run_in_foreground(services.workspace, directory, on_snapshot=Progress().say)
     outcome = snapshot.outcome
@@ -35,14 +35,23 @@ def run_job(services: Services, directory: RunDirectory) -> Result:
         "peak_memory_gib": snapshot.peak_memory_gib,
         "metrics": {},
     }
+    if check := snapshot.memory_check:
+        document["memory"] = {**asdict(check), "message": check.message}
+        say(check.message)
     if isinstance(outcome, RunFailed):
         failure = {"code": outcome.code, "message": outcome.message, "hint": outcome.hint}
         return {**document, "error": failure}, 1
     document |= {k: v for k, v in asdict(outcome).items() if k in ("metrics", "checkpoint_step")}
-    if is_mirrored and (kept := services.mirror.wait_until_safe(directory.run_id, MIRROR_SECONDS)):
+    if mirrored and (kept := services.mirror.wait_until_safe(mirrored, MIRROR_SECONDS)):
         say(kept.message)
         document["mirror"] = asdict(kept)
     return document, 0
+
+
+def _mirrored(services: Services, directory: RunDirectory) -> str:
+    """The run that a job is copied with: itself, or the one that it asks; empty for neither."""
+    run_id = str(directory.spec().dataset.get("run_id", directory.run_id))
+    return run_id if (services.workspace.runs / run_id).is_dir() else ""
 
 
 class Progress:

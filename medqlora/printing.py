@@ -25,6 +25,7 @@ def print_result(document: Mapping[str, Any], *, as_json: bool) -> None:
         print(json.dumps(_finite(document), ensure_ascii=False, indent=1))
     else:
         _print_plainly(document)
+    sys.stdout.flush()  # here, where a reader that is gone is noticed in time
 
 
 def say(text: str) -> None:

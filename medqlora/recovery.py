@@ -1,8 +1,9 @@
 """ErrorRecoveryManager: an error in, what to do out. Pure policy: it decides and never acts.
 
 Out of memory halves the micro-batch and doubles the accumulation, so that the effective batch
-stays; then shortens the entries; then lowers the rank. Every change carries the reason the user
-reads.
+stays; then shortens the entries; then lowers the rank. Where not even the model could be loaded,
+a fresh process tries once more, because whatever held the memory may be gone; then its weights are
+stored in fewer bits. Every change carries the reason the user reads.
 """
 
 from __future__ import annotations
@@ -10,6 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
+from medqlora.config.adjustments import (
+    easier_model,
+    lighter_weights,
+    more_checkpoints,
+    slower,
+    smaller,
+)
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.recovery import (
     ParameterAdjustment,
@@ -25,6 +33,7 @@ from medqlora.errors import (
     DiskFullError,
     MedQLoRAError,
     ModelError,
+    ModelOutOfMemoryError,
     NonFiniteLossError,
     OutOfMemoryError,
     SessionError,
@@ -33,9 +42,9 @@ from medqlora.errors import (
 
 _T = TypeVar("_T")
 
-SHORTEST_SEQUENCE = 256
-LOWEST_RANK = 8
-SHORT_MINUTES = 5.0
+RELOADING = (
+    "A new process loads it once more with the same settings: what held the memory may be gone."
+)
 
 _KINDS: Mapping[type[MedQLoRAError], RecoveryKind] = {
     OutOfMemoryError: "change_settings",
@@ -55,6 +64,11 @@ _STEPS: Mapping[type[MedQLoRAError], tuple[str, ...]] = {
         "Close other programs and chats that use this machine's memory.",
         "On Configure lower the batch size and raise the accumulation by the same factor.",
         "Press Resume on Train; the run goes on from its last checkpoint.",
+    ),
+    ModelOutOfMemoryError: (
+        "Close other programs and chats that use this machine's memory.",
+        "Press Resume on Train; the run goes on from its last checkpoint, or begins.",
+        "If it happens again, choose a smaller model on Configure, which says what fits.",
     ),
     NonFiniteLossError: (
         "On Configure choose a smaller learning rate.",
@@ -98,11 +112,19 @@ class ErrorRecoveryManager:
         config: The settings of the run that failed.
         has_checkpoint: Whether the run has something to go on from; a change that would not fit it
             is then not suggested.
+        has_reloaded: Whether a fresh process has tried to load the model with these settings.
     """
 
-    def __init__(self, config: QLoRAConfig | None = None, *, has_checkpoint: bool = False) -> None:
+    def __init__(
+        self,
+        config: QLoRAConfig | None = None,
+        *,
+        has_checkpoint: bool = False,
+        has_reloaded: bool = False,
+    ) -> None:
         self._config = config or QLoRAConfig(EMBEDDED_MODEL)
         self._has_checkpoint = has_checkpoint
+        self._has_reloaded = has_reloaded
 
     def handle_error(self, error: MedQLoRAError) -> RecoveryAction:
         """What should follow any of our errors."""
@@ -121,6 +143,12 @@ class ErrorRecoveryManager:
 
         The mildest change that is left, or giving up with advice.
         """
+        if isinstance(error, ModelOutOfMemoryError) and not self._has_reloaded:
+            return RecoveryAction(
+                kind="retry",
+                message=f"{error.message} {RELOADING}",
+                steps=_STEPS[ModelOutOfMemoryError],
+            )
         adjustments = tuple(self.suggest_parameter_adjustments(error))
         if not adjustments:
             return RecoveryAction(
@@ -136,7 +164,7 @@ class ErrorRecoveryManager:
             kind="change_settings",
             message=f"{error.message} Try again with {changes}.",
             adjustments=adjustments,
-            steps=_STEPS[OutOfMemoryError],
+            steps=_nearest(_STEPS, type(error)),
         )
 
     def steps_for(self, code: str) -> tuple[str, ...]:
@@ -163,95 +191,18 @@ class ErrorRecoveryManager:
 
         That is so of data: its mistakes are mended in the file or by the cleaning steps.
         """
+        config, has_checkpoint = self._config, self._has_checkpoint
+        if isinstance(error, ModelOutOfMemoryError):
+            return lighter_weights(config, has_checkpoint=has_checkpoint)
         if isinstance(error, OutOfMemoryError):
-            return self._smaller()
+            return smaller(config, has_checkpoint=has_checkpoint)
         if isinstance(error, NonFiniteLossError):
-            return [
-                ParameterAdjustment(
-                    name="learning_rate",
-                    old=self._config.learning_rate,
-                    new=max(self._config.learning_rate / 4, 1e-6),
-                    reason=(
-                        "A loss that is not a number usually comes from steps that are too large."
-                    ),
-                )
-            ]
+            return slower(config)
         if isinstance(error, ModelError):
-            return self._easier_model()
-        if isinstance(error, SessionError) and not 0 < self._config.save_minutes <= SHORT_MINUTES:
-            return [
-                ParameterAdjustment(
-                    name="save_minutes",
-                    old=self._config.save_minutes,
-                    new=SHORT_MINUTES,
-                    reason="A session that may end without warning then loses less.",
-                )
-            ]
+            return easier_model(config)
+        if isinstance(error, SessionError):
+            return more_checkpoints(config)
         return []
-
-    def _easier_model(self) -> list[ParameterAdjustment]:
-        name, old, new, reason = (
-            ("quantization", self._config.quantization, "nf4", "It takes a quarter of the memory.")
-            if self._config.quantization == "none"
-            else (
-                "model_name",
-                self._config.model_name,
-                EMBEDDED_MODEL,
-                "The embedded model needs neither network nor GPU.",
-            )
-        )
-        if old == new:
-            return []
-        return [ParameterAdjustment(name=name, old=old, new=new, reason=reason)]
-
-    def _smaller(self) -> list[ParameterAdjustment]:
-        config = self._config
-        if config.per_device_train_batch_size > 1:
-            return self._smaller_batch()
-        if config.max_seq_length > SHORTEST_SEQUENCE:
-            return [
-                ParameterAdjustment(
-                    name="max_seq_length",
-                    old=config.max_seq_length,
-                    new=max(config.max_seq_length // 2, SHORTEST_SEQUENCE),
-                    reason=(
-                        "Shorter entries need less memory; what is longer is cut, and entries "
-                        "without an answer left are left out."
-                    ),
-                )
-            ]
-        if config.rank > LOWEST_RANK and not self._has_checkpoint:
-            return [
-                ParameterAdjustment(
-                    name="rank",
-                    old=config.rank,
-                    new=max(config.rank // 2, LOWEST_RANK),
-                    reason=(
-                        "A lower rank keeps fewer weights and optimizer states; the run begins "
-                        "again from its seed."
-                    ),
-                )
-            ]
-        return []
-
-    def _smaller_batch(self) -> list[ParameterAdjustment]:
-        batch = self._config.per_device_train_batch_size
-        smaller = next(size for size in range(batch // 2, 0, -1) if batch % size == 0)
-        accumulation = self._config.gradient_accumulation_steps
-        reason = (
-            "Fewer entries at once need less memory; more accumulation keeps the effective batch."
-        )
-        return [
-            ParameterAdjustment(
-                name="per_device_train_batch_size", old=batch, new=smaller, reason=reason
-            ),
-            ParameterAdjustment(
-                name="gradient_accumulation_steps",
-                old=accumulation,
-                new=accumulation * (batch // smaller),
-                reason=reason,
-            ),
-        ]
 
 
 def _nearest(table: Mapping[type[MedQLoRAError], _T], kind: type[MedQLoRAError]) -> _T:

@@ -1,6 +1,7 @@
 """Run the tests: `python -m tests [pytest's arguments]`, on a machine with nothing but Python.
 
-Installs what the project and its tests need, as `python app.py` does, then becomes pytest.
+Installs what the project and its tests need, as `python app.py` does, then becomes pytest, with two
+processes; `-n 0` makes it one, as a debugger needs it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from app import guarded
 
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
+
 
 def become_pytest() -> None:
     """Does not return: pytest takes this process's place, in the Python that has the packages."""
@@ -18,7 +21,7 @@ def become_pytest() -> None:
 
     DependencyInstaller(extra_files=(Path(__file__).parent / "requirements.txt",)).ensure()
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "pytest", *sys.argv[1:]])
+    os.execv(sys.executable, [sys.executable, "-m", "pytest", *TWO_AT_ONCE, *sys.argv[1:]])
 
 
 if __name__ == "__main__":

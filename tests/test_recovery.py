@@ -8,12 +8,14 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.errors import (
     ERRORS_BY_CODE,
     ModelError,
+    ModelOutOfMemoryError,
     NonFiniteLossError,
     OutOfMemoryError,
     SessionError,
 )
 from medqlora.recovery import ErrorRecoveryManager
 
+LOADING = ModelOutOfMemoryError("Memory ran out in loading.", hint="Less.")
 MEMORY = OutOfMemoryError("Memory ran out.", hint="Less.")
 
 
@@ -39,6 +41,25 @@ def test_memory_errors_lead_down_step_by_step_and_keep_the_effective_batch() -> 
     assert changed == [batch, batch, ["max_seq_length"], ["max_seq_length"], ["rank"]]
     assert action.kind == "give_up"
     assert "smaller model" in action.message
+
+
+def test_a_model_that_cannot_be_loaded_is_tried_again_and_then_stored_in_fewer_bits() -> None:
+    config = QLoRAConfig(EMBEDDED_MODEL, quantization="none", double_quantization=False)
+    first = ErrorRecoveryManager(config).handle_error(LOADING)
+    assert (first.kind, first.adjustments) == ("retry", ())
+    changed = []
+    while True:
+        action = ErrorRecoveryManager(config, has_reloaded=True).handle_error(LOADING)
+        if action.kind == "give_up":
+            break
+        changed += [(one.name, one.new) for one in action.adjustments]
+        config = config.changed(**{one.name: one.new for one in action.adjustments})
+    # Neither batch, length nor rank: they make no difference to loading.
+    assert changed == [("quantization", "nf4"), ("double_quantization", True)]
+    with_one = ErrorRecoveryManager(
+        config.changed(quantization="none"), has_checkpoint=True, has_reloaded=True
+    )
+    assert with_one.handle_error(LOADING).kind == "give_up"
 
 
 def test_a_loss_that_is_not_a_number_asks_for_smaller_steps() -> None:

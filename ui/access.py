@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Final
 
 import gradio as gr
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse
 
-from ui import theme
+from ui import downloads, theme
 from ui.door import headers, pages
 from ui.door.bodies import (
     App,
@@ -47,9 +49,10 @@ UPLOADS: Final = Rate(burst=40, per_second=2)
 MAX_STREAMS_OF_TAB: Final = 4
 MAX_UPLOADS_AT_ONCE: Final = 4
 VISITOR_BYTES: Final = 16
+NAME_MAX: Final = 255
 
 _COUNTED_ELSEWHERE: Final = (Kind.STATIC, Kind.CALL, Kind.CANCEL, Kind.RESET, Kind.UPLOAD)
-_FOR_OWNERS: Final = (Kind.UPLOAD, Kind.INFO, Kind.FILE)
+_FOR_OWNERS: Final = (Kind.UPLOAD, Kind.INFO)
 
 
 class Door:
@@ -175,8 +178,12 @@ class Door:
 
     async def _serve_file(self, one: _Request) -> None:
         path = one.asked.path.partition("file=")[2]
-        if not path.startswith("/") or path.startswith("//") or ".." in path.split("/"):
+        parts = path.split("/")
+        is_plain = path.startswith("/") and not path.startswith("//") and ".." not in parts
+        if not is_plain or "\0" in path or any(len(os.fsencode(one)) > NAME_MAX for one in parts):
             raise RefusedCall(403, "There is no such file.")
+        if one.visitor.role is Role.REVIEWER:
+            self._calls.check_tab(downloads.tab_of(path), one.visitor.key)
         await self._as_it_is(one)
 
     async def _call(self, one: _Request) -> None:
@@ -241,8 +248,12 @@ class Door:
             counter.feed(message.get("body", b""))
             return message
 
+        collected = Collected()
         with self._busy_uploads.one(key):
-            await self._app(one.scope, counted, one.reply.send)
+            await self._app(one.scope, counted, collected.send)
+            if collected.status == 200:
+                await run_in_threadpool(self._access.uploads.check_content, collected.body)
+        await one.reply.body(collected.status, collected.body, "application/json")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,8 +45,8 @@ def build(shared: Shared) -> None:
         turns = gr.State({"base": [], "tuned": []})
         told = gr.State("")
         opening("Compare")
-        run = gr.Dropdown(label="Trained model", elem_id="compare-run")
         with gr.Row(elem_id="compare-sides"):
+            run = gr.Dropdown(label="Trained model", elem_id="compare-run", scale=2)
             left = gr.Dropdown(label="Left", elem_id="compare-left")
             right = gr.Dropdown(label="Right", elem_id="compare-right")
         with gr.Row():
@@ -105,7 +105,7 @@ def _lay_out_chat(label: str, elem_id: str) -> gr.Chatbot:
     return gr.Chatbot(
         label=label,
         elem_id=elem_id,
-        height=340,
+        height=300,
         layout="bubble",
         placeholder=wording.COMPARE_EMPTY,
         buttons=[],
@@ -251,6 +251,7 @@ class Handlers:
     def save(
         self,
         kind: FileKind,
+        folder: Path,
         run_id: str | None,
         left: str | None,
         right: str | None,
@@ -262,7 +263,7 @@ class Handlers:
         known = self._names(run_id)
         name = self._training.spec(run_id).name if run_id else ""
         return self._conversations.write(
-            downloads.folder(),
+            folder,
             kind,
             names=(known.get(left or BASE, BASE), known.get(right or TUNED, TUNED)),
             about={"Trained model": name},

@@ -21,7 +21,9 @@ def shown(update: ChatUpdate, base: Turns, tuned: Turns, names: tuple[str, str])
     grown_base = _answered(base, update.base_text) if is_said else base
     grown_tuned = _answered(tuned, update.tuned_text) if is_said else tuned
     texts = update.base_text, update.tuned_text
-    difference = difference_html(*texts, names=names) if update.is_done else ""
+    # A question that was not passed on has no answers: what stands there is the filter's.
+    is_answered = update.is_done and (update.asked is None or update.asked.allowed)
+    difference = difference_html(*texts, names=names) if is_answered else ""
     return [
         "",
         displayed(grown_base, is_growing=not update.is_done),

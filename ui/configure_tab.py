@@ -23,6 +23,9 @@ from ui.shared import BUSY, LIGHT, Shared, opening, tab_name
 def build(shared: Shared, page: gr.Blocks) -> None:
     """Lays the tab out and wires it."""
     models = shared.services.configuration.models()
+    gpu = shared.services.configuration.environment().gpu
+    default = shared.services.configuration.default_model()
+    suggested = wording.MODEL_SUGGESTED.format(card=gpu.name, model=default) if gpu else ""
     with gr.Tab("Configure", id=tab_name("Configure"), elem_id=tab_name("Configure")) as tab:
         opening("Configure")
         with gr.Row(equal_height=False):
@@ -31,7 +34,7 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                     choices=[one.name for one in models],
                     value=models[0].name,
                     label="Base model",
-                    info=wording.MODEL_HELP,
+                    info=wording.MODEL_HELP + suggested,
                     allow_custom_value=True,
                     elem_id="configure-model",
                 )
@@ -41,7 +44,6 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                 machine = gr.HTML(elem_id="configure-machine")
         with gr.Accordion("What was chosen for this machine, and why", open=False):
             choices = gr.HTML(elem_id="configure-choices")
-        gpu = shared.services.configuration.environment().gpu
         form = lay_out_form(QLoRAConfig(models[0].name), num_gpus=gpu.count if gpu else 0)
         with gr.Row(equal_height=True, elem_classes="mq-actions"):
             status = gr.HTML(elem_id="configure-status")
@@ -143,7 +145,8 @@ class Handlers:
         report = self._configuration.compatibility(model_name)
         report.require()
         entry = next((o for o in self._configuration.models() if o.name == model_name), None)
-        about = present.model_note(entry, report)
+        card = self._configuration.smallest_card(model_name)
+        about = present.model_note(entry, report, smallest_card=card)
         if entry and entry.needs_gpu and self._configuration.environment().gpu is None:
             return markup.notice(f"{wording.GPU_NEEDED} {about}", "warn")
         return markup.note(about)

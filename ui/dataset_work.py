@@ -7,7 +7,6 @@ that losing the page loses nothing.
 
 from __future__ import annotations
 
-import os
 import tempfile
 from dataclasses import fields
 from pathlib import Path
@@ -24,6 +23,7 @@ from ui import (
     dataset_html,
     dataset_view,
     dataset_words,
+    downloads,
     markup,
     wording,
 )
@@ -271,10 +271,8 @@ class Handlers:
         return dataset_html.cleaning(steps, self._imports.cleaning_examples(draft.draft_id))
 
     def _reports(self, draft_id: str) -> Updates:
-        # Under Gradio's own folder, which it may serve; the workspace is closed to it.
-        exports = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
-        exports.mkdir(parents=True, exist_ok=True)
-        page, table = self._imports.write_reports(draft_id, Path(tempfile.mkdtemp(dir=exports)))
+        folder = Path(tempfile.mkdtemp(dir=downloads.folder()))
+        page, table = self._imports.write_reports(draft_id, folder)
         return {
             self._view.page: gr.DownloadButton(value=str(page)),
             self._view.sheet: gr.DownloadButton(value=str(table)),

@@ -24,11 +24,15 @@ _PRESS = """() => {
 }"""
 
 
-def folder() -> Path:
-    """Where files for the browser lie: Gradio's own folder; the workspace is closed to it."""
-    place = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
-    place.mkdir(parents=True, exist_ok=True)
-    return place
+def place() -> Path:
+    """Where the tabs' files lie: in Gradio's own folder; the workspace is closed to it."""
+    return Path(os.environ["GRADIO_TEMP_DIR"]) / "of-tabs"
+
+
+def tab_of(file: str) -> str:
+    """The browser tab for which a file was made at one press; empty for any other path."""
+    path = Path(os.path.realpath(file))
+    return path.parent.name if path.parent.parent == Path(os.path.realpath(place())) else ""
 
 
 def one_press(
@@ -39,13 +43,16 @@ def one_press(
     Args:
         label: What the button says.
         elem_id: Its id; that of the file's own button is `ELEM_ID-file`.
-        write: Writes the file under `folder()` and returns it.
-        inputs: What `write` gets.
+        write: Writes the file into a folder, its first argument, and returns it.
+        inputs: What `write` gets besides.
         look: How the buttons look.
     """
 
-    def make(*values: Any) -> Any:
-        return gr.DownloadButton(value=str(write(*values)), visible=True)
+    def make(request: gr.Request, *values: Any) -> Any:
+        # Each tab has a folder, so that the door can tell whose a file is.
+        folder = place() / str(request.session_hash)
+        folder.mkdir(parents=True, exist_ok=True)
+        return gr.DownloadButton(value=str(write(folder, *values)), visible=True)
 
     if is_for_reviewers(write):
         for_reviewers(make)

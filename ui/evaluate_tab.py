@@ -6,8 +6,6 @@ it.
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -17,6 +15,7 @@ from medqlora.errors import EvaluationError
 from medqlora.services import Services
 from medqlora.services.evaluation import EvaluationSummary
 from ui import (
+    downloads,
     exam_panel,
     markup,
     present,
@@ -271,10 +270,7 @@ class Handlers:
         return gr.DownloadButton(value=self._written(evaluation_id), visible=True)
 
     def _written(self, evaluation_id: str) -> str:
-        # Under Gradio's own folder, which it may serve; the workspace is closed to it.
-        folder = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
-        folder.mkdir(parents=True, exist_ok=True)
-        return str(self._evaluation.write_csv(evaluation_id, folder))
+        return str(self._evaluation.write_csv(evaluation_id, downloads.folder()))
 
     def _progress(self, snapshot: RunSnapshot) -> str:
         detail = f"{snapshot.items_done} of {snapshot.items_total}" if snapshot.items_total else ""

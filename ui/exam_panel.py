@@ -6,7 +6,6 @@ it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import EvaluationError, PersistenceError
 from medqlora.services import Services
 from medqlora.services.benchmarks import BenchmarkResult
-from ui import markup, present, present_evaluation, wording
+from ui import downloads, markup, present, present_evaluation, wording
 from ui.guard import guarded, guarded_tick
 from ui.shared import BUSY, LIGHT, Shared, messages_html
 
@@ -206,11 +205,8 @@ class Handlers:
     def _download(self, exam_id: str, *, is_ready: bool) -> Any:
         if not is_ready:
             return gr.DownloadButton(visible=False)
-        # Under Gradio's own folder, which it may serve; the workspace is closed to it.
-        folder = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
-        folder.mkdir(parents=True, exist_ok=True)
         return gr.DownloadButton(
-            value=str(self._benchmarks.write_csv(exam_id, folder)), visible=True
+            value=str(self._benchmarks.write_csv(exam_id, downloads.folder())), visible=True
         )
 
     def _progress(self, snapshot: RunSnapshot) -> str:

@@ -81,7 +81,7 @@ def _serve(
 ) -> None:
     access = Access(
         audit=AuditLog(services.workspace.root / AUDIT_LOG),
-        uploads=UploadRules(private, max_upload_mb * 1_000_000),
+        uploads=UploadRules(private, max_upload_mb * 1_000_000, services.datasets.check_upload),
         port=port,
         # Who is at this machine needs no login; as soon as others can reach the page, all do.
         keys=KeyRing() if share or not _is_loopback(host) else None,

@@ -78,11 +78,19 @@ def machine(environment: EnvironmentConfig) -> dict[str, str]:
     }
 
 
-def model_note(entry: CatalogEntry | None, report: CompatibilityReport) -> str:
+def model_note(
+    entry: CatalogEntry | None, report: CompatibilityReport, *, smallest_card: str | None = None
+) -> str:
     """What is known of a model: what it is for, its size, its licence, the memory it takes."""
     parts = [entry.note, f"{entry.billion_parameters:.3g} billion parameters."] if entry else []
     if entry:
         parts.append(f"{entry.licence}.")
+        if entry.original and entry.original != entry.name:
+            parts.append(f"A copy of {entry.original} that needs no account.")
+        if entry.four_bit_copy:
+            parts.append(f"A third of the download: {entry.four_bit_copy}.")
+        if entry.needs_gpu and smallest_card:
+            parts.append(f"Smallest card: {smallest_card}.")
     if report.needed_gib is not None and report.available_gib is not None:
         parts.append(
             f"The smallest run takes about {report.needed_gib:.1f} GiB of memory, and "

@@ -20,12 +20,12 @@ def build(shared: Shared, run: gr.Dropdown) -> None:
     """
     training, report = shared.services.training, shared.services.report
 
-    def write(run_id: str | None) -> Path:
+    def write(folder: Path, run_id: str | None) -> Path:
         if not run_id:
             raise EvaluationError(
                 "There is no trained model yet.", hint="Start a run in Train and let it end."
             )
-        return report.write(training.directory(run_id), downloads.folder())
+        return report.write(training.directory(run_id), folder)
 
     downloads.one_press("Study report", "report-make", write, [run])
     gr.HTML(markup.note(wording.REPORT_NOTE))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from medqlora.errors import EvaluationError
 from medqlora.services import Services
-from ui import markup, present, review_html, review_words
+from ui import downloads, markup, present, review_html, review_words
 from ui.guard import guarded
 from ui.shared import LIGHT, Shared
 
@@ -122,7 +120,6 @@ class Handlers:
         return table + review_html.result(review, found, self._review.ratings(review_id))
 
     def _download(self, review_id: str) -> Any:
-        # Under Gradio's own folder, which it may serve; the workspace is closed to it.
-        folder = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
-        folder.mkdir(parents=True, exist_ok=True)
-        return gr.DownloadButton(value=str(self._review.write_csv(review_id, folder)), visible=True)
+        return gr.DownloadButton(
+            value=str(self._review.write_csv(review_id, downloads.folder())), visible=True
+        )

@@ -65,7 +65,10 @@ def status_html(snapshot: RunSnapshot) -> str:
         detail=present.run_detail(snapshot),
         tone=present.TONES.get(snapshot.state, "plain"),
     )
-    return bar + markup.facts(present.run_facts(snapshot))
+    check = snapshot.memory_check
+    # While it goes on the peak may still come; a comparison is for the end.
+    told = markup.note(check.message) if check and not snapshot.is_live else ""
+    return bar + markup.facts(present.run_facts(snapshot)) + told
 
 
 def messages_html(guidance: GuidanceService, snapshot: RunSnapshot) -> str:

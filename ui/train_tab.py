@@ -12,7 +12,7 @@ import gradio as gr
 
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.snapshot import RunSnapshot
-from medqlora.errors import DataError
+from medqlora.errors import DataError, GpuBusyError
 from medqlora.services import Services
 from medqlora.services.training import RunSummary
 from ui import dataset_words, markup, present, wording
@@ -53,7 +53,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                     elem_id="train-accept-differences",
                     visible=False,
                 )
-                resume = gr.Button("Resume", elem_id="train-resume", visible=False)
+                resume = gr.Button(wording.RESUME, elem_id="train-resume", visible=False)
                 kept = MirrorLine(shared.services)
                 session = gr.HTML(elem_id="train-session")
                 with gr.Accordion(wording.CONNECTION_LOST, open=False, elem_id="train-guide"):
@@ -79,7 +79,9 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
         **BUSY,
     )
     stop.click(guarded(handlers.stop), shared.run_id, [status, stop], **LIGHT)
-    resume.click(guarded(handlers.resume), [resumable, accepted], [shared.run_id, *live], **BUSY)
+    resume.click(
+        guarded(handlers.resume), [resumable, accepted, resume], [shared.run_id, *live], **BUSY
+    )
     kept.wire(shared)
     kept.button.click(guarded(handlers.continue_last), None, [shared.run_id, *live], **BUSY)
     followed = [shared.run_id, *live]
@@ -141,20 +143,39 @@ class Handlers:
         self._training.stop(self._training.current() or run_id)
         return [markup.progress(wording.STOPPING, None), gr.Button(interactive=False)]
 
-    def resume(self, run_id: str | None, is_accepted: bool) -> list[Any]:
-        """Goes on with a stopped run; differences from its checkpoint only when accepted."""
+    def resume(
+        self, run_id: str | None, is_accepted: bool, button: str = wording.RESUME
+    ) -> list[Any]:
+        """Goes on with a stopped run, or queues it, as the button says.
+
+        Differences from its checkpoint only when accepted.
+        """
         if not run_id:
             raise DataError("No run is chosen.", hint="Choose one from the list above the button.")
-        self._training.resume(run_id, accept_differences=is_accepted)
-        return [run_id, *self._live(run_id)]
+        self._go_on(run_id, is_accepted, is_queued=button == wording.QUEUE_RESUME)
+        shown = self._training.current() or run_id
+        return [shown, *self._live(shown)]
 
     def continue_last(self) -> list[Any]:
         """Brings the last run back from the mirror and goes on with it."""
         restored = self._mirror.restore()
         gr.Info(markup.safe(restored.message), duration=15)
         if restored.can_resume:
-            self._training.resume(restored.run_id)
-        return [restored.run_id, *self._live(restored.run_id)]
+            self._go_on(restored.run_id)
+        shown = self._training.current() or restored.run_id
+        return [shown, *self._live(shown)]
+
+    def _go_on(self, run_id: str, is_accepted: bool = False, *, is_queued: bool = False) -> None:
+        """Resumes a run, in its turn where another job has the machine."""
+        busy = ""
+        try:
+            if not is_queued:
+                self._training.resume(run_id, accept_differences=is_accepted)
+                return
+        except GpuBusyError as error:
+            busy = error.message
+        self._training.enqueue_resume(run_id, accept_differences=is_accepted)
+        gr.Info(markup.safe(f"{busy} {wording.RESUME_QUEUED}".strip()), duration=15)
 
     def tick(self, run_id: str, seen: list[Any]) -> Any:
         """What is new since the last second; nothing when nothing is.
@@ -215,24 +236,29 @@ class Handlers:
         # Asked after the snapshot, so that a run that is over never leaves Start pressed in.
         is_busy = self._training.current() is not None
         options = present.run_options(one for one in self._training.runs() if one.can_resume)
-        can_resume = bool(options) and not is_busy
+        can_resume = bool(options)
+        is_queue = is_busy or bool(queued)
         newest = options[0][1] if options else None
-        waiting = [(one.name, one.run_id) for one in queued]
+        waiting = [(_waiting(one), one.run_id) for one in queued]
         return [
-            gr.Button(wording.ADD_TO_QUEUE if is_busy or queued else wording.START),
+            gr.Button(wording.ADD_TO_QUEUE if is_queue else wording.START),
             gr.Button(interactive=is_busy),
             self._told_of_queue([name for name, _ in waiting]),
             gr.Dropdown(choices=waiting, value=None, visible=bool(waiting)),
             gr.Button(visible=bool(waiting)),
             gr.Dropdown(choices=options, value=newest, visible=can_resume),
             gr.Checkbox(visible=can_resume) if can_resume else gr.Checkbox(False, visible=False),
-            gr.Button(visible=can_resume),
+            gr.Button(wording.QUEUE_RESUME if is_queue else wording.RESUME, visible=can_resume),
         ]
 
     def _told_of_queue(self, names: Sequence[str]) -> str:
         damaged = ", ".join(self._training.unreadable)
         told = markup.notice(wording.DAMAGED_RUNS.format(ids=damaged), "warn") if damaged else ""
         return told + (markup.steps(wording.QUEUE, names) if names else "")
+
+
+def _waiting(run: RunSummary) -> str:
+    return f"{run.name} (goes on after step {run.step})" if run.step else run.name
 
 
 def _guide(services: Services) -> str:

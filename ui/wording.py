@@ -41,8 +41,9 @@ NEW_OWNER_KEY: Final = (
     "This page is signed out: reload it and use the new link."
 )
 ERASE_HELP: Final = (
-    "Uploads, read and prepared data, runs with their adapters and checkpoints, evaluations and "
-    "chats. Base models and the audit log stay. It cannot be undone."
+    "Uploads, read and prepared data, runs with their adapters and checkpoints, evaluations, exams "
+    "and your own questions for them, safety panels, blind reviews and chats. Base models and the "
+    "audit log stay. It cannot be undone."
 )
 ERASE_CONFIRM: Final = 'Type "{words}"'
 REMAINS: Final = "What remains, and where"
@@ -180,6 +181,7 @@ MODEL_HELP: Final = (
     "One of the list, or type the id of any model on the hub, such as owner/name; the first choice "
     "needs neither network nor graphics card."
 )
+MODEL_SUGGESTED: Final = " To begin with on a {card}: {model}."
 MODEL_KEPT: Final = "Until another one is chosen, Train keeps {model}."
 GPU_NEEDED: Final = "This model needs a graphics card, and this machine has none."
 
@@ -199,6 +201,9 @@ PLAN: Final = (
 )
 START: Final = "Start training"
 ADD_TO_QUEUE: Final = "Add to the queue"
+RESUME: Final = "Resume"
+QUEUE_RESUME: Final = "Add to the queue, to go on"
+RESUME_QUEUED: Final = "The run waits in the queue and goes on when its turn comes."
 DAMAGED_RUNS: Final = (
     "The record of {ids} is damaged, so it cannot be shown. Its folder is kept in the workspace; "
     "everything else goes on."

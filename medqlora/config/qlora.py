@@ -61,6 +61,14 @@ class QLoRAConfig:
         advice="Twice the rank is usual.",
     )
     _: KW_ONLY
+    model_revision: str = setting(
+        "",
+        label="Revision of the base model",
+        help="The commit of the hub that is used; found when a run is made, and kept with it.",
+        section="Model",
+        pattern="[0-9a-f]{40}",
+        advice="Leave it out for the newest, or give a commit's 40 hexadecimal digits.",
+    )
     dropout: float = setting(
         0.0,
         label="LoRA dropout",
@@ -254,7 +262,6 @@ class QLoRAConfig:
         section="Advanced",
         choices=("auto", "transformers", "unsloth"),
     )
-
     num_processes: int = setting(
         1,
         label="GPUs (processes)",
@@ -277,8 +284,7 @@ class QLoRAConfig:
             setattr(self, one.name, checked(one, getattr(self, one.name)))
         if self.shard_weights == "yes" and self.num_processes == 1:
             raise ConfigError(
-                "shard_weights yes needs num_processes to be at least 2, got 1.",
-                hint="Set num_processes to the number of GPUs, or shard_weights to auto.",
+                "shard_weights yes needs num_processes 2 or more.", hint="Raise it or choose auto."
             )
 
     @property
@@ -319,9 +325,6 @@ class QLoRAConfig:
             bnb_4bit_quant_type=self.quantization,
             bnb_4bit_use_double_quant=self.double_quantization,
             bnb_4bit_compute_dtype=getattr(torch, self.resolved_compute_dtype()),
-            # The same bytes, called float32 as the other frozen weights are: parts are cut and
-            # gathered of weights of one type.
-            bnb_4bit_quant_storage=torch.float32 if self.is_sharded else torch.uint8,
         )
 
     def configure_lora_params(self) -> LoraConfig:

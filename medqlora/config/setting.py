@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any, Literal
@@ -31,6 +32,7 @@ class Setting:
         choices: The values it may have, empty where any in range is fine. For a tuple, what its
             members may be.
         advice: What usually suits, said when a value was refused.
+        pattern: For a text that may be empty: what it must match where it is not.
     """
 
     label: str
@@ -40,6 +42,7 @@ class Setting:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
     advice: str = ""
+    pattern: str = ""
 
 
 def setting(
@@ -52,6 +55,7 @@ def setting(
     maximum: float | None = None,
     choices: tuple[str, ...] = (),
     advice: str = "",
+    pattern: str = "",
 ) -> Any:
     """A dataclass field that carries a `Setting`."""
     about = Setting(
@@ -62,6 +66,7 @@ def setting(
         maximum=maximum,
         choices=choices,
         advice=advice,
+        pattern=pattern,
     )
     return field(default=default, metadata={"setting": about})
 
@@ -136,6 +141,10 @@ def _checked_names(name: str, about: Setting, value: Any) -> tuple[str, ...]:
 
 
 def _checked_text(name: str, about: Setting, value: Any) -> str:
+    if about.pattern:
+        if not isinstance(value, str) or not re.fullmatch(f"({about.pattern})?", value):
+            raise _refused(name, "a text of the right form, or empty", value, about)
+        return value
     if not isinstance(value, str) or not value.strip():
         raise _refused(name, "text", value, about)
     if about.choices and value not in about.choices:

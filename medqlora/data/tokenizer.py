@@ -13,6 +13,7 @@ from typing import Any
 
 from medqlora.data.fragmentation import FragmentationReport, TermCounter, mean_pieces
 from medqlora.domain.dataset import MedicalDataEntry
+from medqlora.domain.reasoning import OPENING, Spoken, opens_reasoning
 from medqlora.errors import DataError, ModelError
 
 IGNORED_LABEL = -100
@@ -96,6 +97,25 @@ def user_message(entry: MedicalDataEntry) -> str:
     return f"{entry.context}\n\n{entry.question}" if entry.context else entry.question
 
 
+def _spoken_in(prompt: str, whole: str, answer: str) -> str | None:
+    """What follows the prompt where the template would not say it as the model has to.
+
+    Templates of models that think aloud leave the reasoning out of turns that are over, and some
+    open the block in the prompt. A model learns what it will be asked for: after a prompt that
+    opens the block, the reasoning, if there is any, the closing tag and the answer.
+
+    Returns:
+        None where the template's own text is right.
+    """
+    spoken, is_open = Spoken.of(answer), opens_reasoning(prompt)
+    is_dropped = bool(spoken.reasoning) and spoken.reasoning not in whole
+    _, found, ending = whole.rpartition(spoken.answer)
+    is_right = whole.startswith(prompt) and not is_dropped
+    if is_right or not (is_open or is_dropped) or not spoken.answer or not found:
+        return None
+    return ("" if is_open else f"{OPENING}\n") + spoken.after_opening() + ending
+
+
 class MedicalTokenizer:
     """Encodes entries with a model's tokenizer and chat template.
 
@@ -131,8 +151,12 @@ class MedicalTokenizer:
         """The entry's token ids and labels, however long; see `encode` for the error."""
         question = [{"role": "user", "content": user_message(entry)}]
         answer = {"role": "assistant", "content": entry.answer}
-        prompt_ids = self._ids(question, add_generation_prompt=True)
-        input_ids = self._ids([*question, answer], add_generation_prompt=False)
+        prompt = self._text(question, add_generation_prompt=True)
+        whole = self._text([*question, answer], add_generation_prompt=False)
+        prompt_ids = self._ids(prompt)
+        said = _spoken_in(prompt, whole, entry.answer)
+        # Apart from the prompt, as it was when the model read it: tokens do not run over its end.
+        input_ids = self._ids(whole) if said is None else [*prompt_ids, *self._ids(said)]
         if input_ids[: len(prompt_ids)] != prompt_ids:
             raise ModelError(
                 "This model's chat template changes the question once an answer follows it.",
@@ -179,10 +203,14 @@ class MedicalTokenizer:
         ids = self._tokenizer(f" {term}", add_special_tokens=False)["input_ids"]
         return tuple(self._tokenizer.decode([one]).strip() for one in ids)
 
-    def _ids(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool) -> list[int]:
-        text = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=add_generation_prompt
+    def _text(self, messages: Sequence[dict[str, str]], *, add_generation_prompt: bool) -> str:
+        return str(
+            self._tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=add_generation_prompt
+            )
         )
+
+    def _ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def _end_of_answer(self, input_ids: list[int], *, start: int) -> int:

@@ -122,6 +122,23 @@ class MemorySampled(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemoryExpected(Event):
+    """The memory forecast with the settings that training begins with.
+
+    Attributes:
+        source: `gpu` for what torch reserves on the card, `ram` for the memory of the process.
+        expected_gib: The forecast peak; for RAM an upper bound.
+        num_tokens: Tokens of the largest micro-batch that it was made for.
+    """
+
+    kind = "memory_expected"
+
+    source: str
+    expected_gib: float
+    num_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSaved(Event):
     """A checkpoint is complete on disk.
 

@@ -18,6 +18,7 @@ from medqlora.domain.events import (
     EvalLogged,
     Event,
     ItemEvaluated,
+    MemoryExpected,
     MemorySampled,
     Outcome,
     ParametersAdjusted,
@@ -29,6 +30,7 @@ from medqlora.domain.events import (
     RunWarned,
     StepLogged,
 )
+from medqlora.domain.memory_check import MemoryCheck
 
 MAX_POINTS = 500
 MAX_MESSAGES = 50
@@ -82,6 +84,7 @@ class RunSnapshot:
         last_step: The newest step, or None before the first.
         last_memory: The newest memory sample, or None.
         peak_memory_gib: Largest `used_gib` seen in any attempt.
+        memory_check: The newest forecast beside what was measured since, or None.
         checkpoint_step: Step of the newest checkpoint, 0 when there is none.
         items_done: Items evaluated so far.
         items_total: Items to evaluate.
@@ -103,6 +106,7 @@ class RunSnapshot:
     last_step: StepLogged | None = None
     last_memory: MemorySampled | None = None
     peak_memory_gib: float = 0.0
+    memory_check: MemoryCheck | None = None
     checkpoint_step: int = 0
     items_done: int = 0
     items_total: int = 0
@@ -239,6 +243,7 @@ def _memory(snapshot: RunSnapshot, event: MemorySampled) -> dict[str, Any]:
     return {
         "last_memory": event,
         "peak_memory_gib": max(snapshot.peak_memory_gib, event.used_gib),
+        "memory_check": snapshot.memory_check and snapshot.memory_check.with_sample(event),
         "traces": _extended(snapshot.traces, event.seq, round(seconds, 1), values),
     }
 
@@ -282,6 +287,7 @@ _CHANGES: Mapping[type[Event], Callable[[RunSnapshot, Any], dict[str, Any]]] = {
     PhaseChanged: _phase,
     StepLogged: _step,
     EvalLogged: _eval,
+    MemoryExpected: lambda _, event: {"memory_check": MemoryCheck.begun(event)},
     MemorySampled: _memory,
     CheckpointSaved: _checkpoint,
     ItemEvaluated: _item,

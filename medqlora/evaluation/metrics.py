@@ -17,6 +17,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from medqlora.domain.reasoning import Spoken
+
 ROUGE_MAX_WORDS = 2_000
 
 SPACELESS = (
@@ -217,8 +219,12 @@ METRICS: dict[str, TextMetric] = {
 
 
 def score(response: str, reference: str) -> dict[str, float]:
-    """Every metric of `METRICS` for one response, by name."""
-    return {name: metric.function(response, reference) for name, metric in METRICS.items()}
+    """Every metric of `METRICS` for one response, by name.
+
+    What either thinks aloud is left out; of a response that ended within it nothing is left.
+    """
+    given, wanted = Spoken.of(response).answer, Spoken.of(reference).answer
+    return {name: metric.function(given, wanted) for name, metric in METRICS.items()}
 
 
 def mean_scores(scores: Iterable[Mapping[str, float]]) -> dict[str, float]:

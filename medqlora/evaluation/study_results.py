@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from medqlora.domain.document import Block, Bullets, Curves, Paragraph, Section, Table
 from medqlora.domain.events import RunFailed, RunSucceeded
+from medqlora.domain.memory_check import NOT_RECORDED
 from medqlora.domain.review import ASPECTS
 from medqlora.evaluation.blind_review import agreement_sentence, review_verdict
 from medqlora.evaluation.study import EvaluationRecord, ReviewRecord, Study
@@ -47,6 +48,8 @@ def training_section(study: Study) -> Section:
         rows.append(("Why", f"{outcome.message} {outcome.hint}"))
     memory = f"{snapshot.peak_memory_gib:.2f} GiB" if snapshot.peak_memory_gib else "not recorded"
     rows.append(("Peak memory", memory))
+    check = snapshot.memory_check
+    rows.append(("Memory forecast and measured peak", check.message if check else NOT_RECORDED))
     texts = [one.text for one in snapshot.messages]
     said: list[Block] = [Paragraph("What the run reported:"), Bullets(texts)] if texts else []
     return Section(

@@ -1,7 +1,10 @@
 """The base models that are known by name.
 
 A new one is a new row; an id that is not here is tried on the hub as it is. Names of the hub are
-those of copies that need no account, as Unsloth 2026.10.9 lists them (`unsloth/models/mapper.py`).
+those of copies that need no account, with their originals and 4-bit copies as Unsloth 2026.10.9
+lists them (`unsloth/models/mapper.py`); templates are those of its `ollama_template_mappers.py`,
+DeepSeek's that of its own tokenizer. On which card a model fits is not written here but computed
+(`outlook.smallest_card`).
 """
 
 from __future__ import annotations
@@ -17,12 +20,19 @@ class CatalogEntry:
     """What is known of a base model.
 
     Attributes:
-        name: What the user chooses; for a hub model its id.
+        name: What the user chooses; for a hub model its id. Its weights have 16 bits, which merging
+            an adapter into them needs.
         billion_parameters: Size in billions of parameters.
         licence: Licence of the weights.
         needs_gpu: Whether training it without a GPU is out of question.
         download_gib: What is fetched from the hub, 0 for a model that ships as a package.
-        note: One sentence for the user.
+        note: What it is for and where its limits are, one sentence for the user.
+        original: Its maker's own repository on the hub, which may ask for an account; empty where
+            `name` is it.
+        four_bit_copy: A copy that is quantised already, about a third of the download, which needs
+            no account; empty where there is none.
+        template: Chat template, as Unsloth calls it.
+        model_type: What its `config.json` says it is, where Unsloth has no kernels for it.
         folder: Where its files lie on this machine, empty for one from a package or the hub.
     """
 
@@ -32,8 +42,40 @@ class CatalogEntry:
     needs_gpu: bool
     download_gib: float
     note: str
+    original: str = ""
+    four_bit_copy: str = ""
+    template: str = ""
+    model_type: str = ""
     folder: str = ""
 
+
+def _copy(
+    name: str,
+    original: str,
+    billion_parameters: float,
+    licence: str,
+    template: str,
+    note: str,
+    *,
+    model_type: str = "",
+) -> CatalogEntry:
+    """A model of the hub as Unsloth copied it."""
+    return CatalogEntry(
+        name=f"unsloth/{name}",
+        billion_parameters=billion_parameters,
+        licence=licence,
+        needs_gpu=True,
+        download_gib=round(2 * billion_parameters, 1),
+        note=note,
+        original=original,
+        four_bit_copy=f"unsloth/{name}-bnb-4bit",
+        template=template,
+        model_type=model_type,
+    )
+
+
+_LLAMA_32, _LLAMA_31 = "Llama 3.2 Community License", "Llama 3.1 Community License"
+_ALOUD = "thinks aloud before it answers"
 
 CATALOG: tuple[CatalogEntry, ...] = (
     CatalogEntry(
@@ -43,104 +85,138 @@ CATALOG: tuple[CatalogEntry, ...] = (
         needs_gpu=False,
         download_gib=0.0,
         note="Ships with the app: for learning how it works, not for good answers.",
+        original="HuggingFaceTB/SmolLM2-135M-Instruct",
+        template="chatml",
     ),
-    CatalogEntry(
-        name="unsloth/Llama-3.2-1B-Instruct",
-        billion_parameters=1.24,
-        licence="Llama 3.2 Community License",
-        needs_gpu=True,
-        download_gib=2.5,
-        note="Fits every card; from the hub.",
+    _copy(
+        "Llama-3.2-1B-Instruct",
+        "meta-llama/Llama-3.2-1B-Instruct",
+        1.24,
+        _LLAMA_32,
+        "llama-3.2",
+        "Small and quick; knows little medicine.",
     ),
-    CatalogEntry(
-        name="unsloth/Llama-3.2-3B-Instruct",
-        billion_parameters=3.21,
-        licence="Llama 3.2 Community License",
-        needs_gpu=True,
-        download_gib=6.4,
-        note="A good start on a free T4; from the hub.",
+    _copy(
+        "Llama-3.2-3B-Instruct",
+        "meta-llama/Llama-3.2-3B-Instruct",
+        3.21,
+        _LLAMA_32,
+        "llama-3.2",
+        "A good start on a free T4.",
     ),
-    CatalogEntry(
-        name="unsloth/Meta-Llama-3.1-8B-Instruct",
-        billion_parameters=8.03,
-        licence="Llama 3.1 Community License",
-        needs_gpu=True,
-        download_gib=16.1,
-        note="The usual size for medical fine-tunes; from the hub.",
+    _copy(
+        "Meta-Llama-3.1-8B-Instruct",
+        "meta-llama/Meta-Llama-3.1-8B-Instruct",
+        8.03,
+        _LLAMA_31,
+        "llama-3.1",
+        "The usual size for medical fine-tunes.",
     ),
-    CatalogEntry(
-        name="unsloth/Qwen3-1.7B",
-        billion_parameters=1.72,
-        licence="Apache-2.0",
-        needs_gpu=True,
-        download_gib=3.4,
-        note="Fits every card and thinks aloud before it answers; from the hub.",
+    _copy(
+        "medgemma-27b-text-it",
+        "google/medgemma-27b-text-it",
+        27.0,
+        "Health AI Developer Foundations terms of use",
+        "gemma-3",
+        "Made for medical text by Google; large, and trained with the slower engine.",
+        model_type="gemma3_text",
     ),
-    CatalogEntry(
-        name="unsloth/Qwen3-4B",
-        billion_parameters=4.02,
-        licence="Apache-2.0",
-        needs_gpu=True,
-        download_gib=8.0,
-        note="Strong for its size, fits a T4, thinks aloud before it answers; from the hub.",
+    _copy(
+        "Qwen3-1.7B",
+        "Qwen/Qwen3-1.7B",
+        1.72,
+        "Apache-2.0",
+        "qwen3",
+        f"Small; {_ALOUD}.",
     ),
-    CatalogEntry(
-        name="unsloth/Qwen3-8B",
-        billion_parameters=8.19,
-        licence="Apache-2.0",
-        needs_gpu=True,
-        download_gib=16.4,
-        note="Fits a T4 with short entries; thinks aloud before it answers; from the hub.",
+    _copy(
+        "Qwen3-4B",
+        "Qwen/Qwen3-4B",
+        4.02,
+        "Apache-2.0",
+        "qwen3",
+        f"Strong for its size; {_ALOUD}.",
     ),
-    CatalogEntry(
-        name="unsloth/Qwen3-14B",
-        billion_parameters=14.77,
-        licence="Apache-2.0",
-        needs_gpu=True,
-        download_gib=29.5,
-        note="For cards from 24 GiB on; thinks aloud before it answers; from the hub.",
+    _copy(
+        "Qwen3-4B-Instruct-2507",
+        "Qwen/Qwen3-4B-Instruct-2507",
+        4.02,
+        "Apache-2.0",
+        "qwen3-instruct",
+        "Strong for its size; answers at once.",
     ),
-    CatalogEntry(
-        name="unsloth/mistral-7b-instruct-v0.3",
-        billion_parameters=7.25,
-        licence="Apache-2.0",
-        needs_gpu=True,
-        download_gib=14.5,
-        note="An older model that many medical ones were made of; from the hub.",
+    _copy(
+        "Qwen3-8B",
+        "Qwen/Qwen3-8B",
+        8.19,
+        "Apache-2.0",
+        "qwen3",
+        f"A general model that {_ALOUD}.",
     ),
-    CatalogEntry(
-        name="unsloth/phi-4",
-        billion_parameters=14.66,
-        licence="MIT",
-        needs_gpu=True,
-        download_gib=29.3,
-        note="For cards from 24 GiB on; from the hub.",
+    _copy(
+        "Qwen3-14B",
+        "Qwen/Qwen3-14B",
+        14.77,
+        "Apache-2.0",
+        "qwen3",
+        f"A large general model that {_ALOUD}.",
     ),
-    CatalogEntry(
-        name="unsloth/gemma-3-1b-it",
-        billion_parameters=1.0,
-        licence="Gemma Terms of Use",
-        needs_gpu=True,
-        download_gib=2.0,
-        note="Fits every card; from the hub.",
+    _copy(
+        "mistral-7b-instruct-v0.3",
+        "mistralai/Mistral-7B-Instruct-v0.3",
+        7.25,
+        "Apache-2.0",
+        "mistral-v03",
+        "An older model that many medical ones were made of.",
     ),
-    CatalogEntry(
-        name="unsloth/DeepSeek-R1-Distill-Qwen-1.5B",
-        billion_parameters=1.78,
-        licence="MIT",
-        needs_gpu=True,
-        download_gib=3.6,
-        note="Fits every card; its answers begin with its reasoning; from the hub.",
+    _copy(
+        "phi-4",
+        "microsoft/phi-4",
+        14.66,
+        "MIT",
+        "phi-4",
+        "A large general model that answers at once.",
     ),
-    CatalogEntry(
-        name="unsloth/DeepSeek-R1-Distill-Llama-8B",
-        billion_parameters=8.03,
-        licence="MIT, and the Llama 3.1 Community License",
-        needs_gpu=True,
-        download_gib=16.1,
-        note="Fits a T4 with short entries; its answers begin with its reasoning; from the hub.",
+    _copy(
+        "gemma-3-1b-it",
+        "google/gemma-3-1b-it",
+        1.0,
+        "Gemma Terms of Use",
+        "gemma-3",
+        "Small; the larger ones of its family also read pictures and cannot be trained here.",
+        model_type="gemma3_text",
+    ),
+    _copy(
+        "DeepSeek-R1-Distill-Qwen-1.5B",
+        "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
+        1.78,
+        "MIT",
+        "deepseek-r1",
+        f"Small; {_ALOUD}, at length.",
+    ),
+    _copy(
+        "DeepSeek-R1-Distill-Llama-8B",
+        "deepseek-ai/DeepSeek-R1-Distill-Llama-8B",
+        8.03,
+        f"MIT, and the {_LLAMA_31}",
+        "deepseek-r1",
+        f"Reasons well; {_ALOUD}, at length.",
     ),
 )
+
+_PICKLED = (
+    "is published as a pickle only, which may run code when it is read, and not as safetensors"
+)
+UNUSABLE = {
+    "BioMistral/BioMistral-7B": _PICKLED,
+    "aaditya/Llama3-OpenBioLLM-8B": _PICKLED,
+    "epfl-llm/meditron-7b": "continues text and was not taught to answer, so it has no chat "
+    "template",
+    "google/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
+    "unsloth/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
+}
+"""Medical models that people ask for and that cannot be trained as published, by the
+hub's pages of 2024 to 2026; a copy in the workspace is judged by its own files."""
 
 
 def entry_for(model_name: str) -> CatalogEntry | None:

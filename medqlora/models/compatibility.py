@@ -18,7 +18,7 @@ import psutil
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ModelError, PersistenceError
-from medqlora.models import catalog, embedded
+from medqlora.models import catalog, embedded, on_disk
 from medqlora.models.engine_memory import ENGINES
 from medqlora.models.memory_forecast import ModelShape, forecast, shape_of, typical_shape
 from medqlora.models.memory_reading import detect_gpu
@@ -103,6 +103,8 @@ class ModelCompatibilityChecker:
         settings = config or QLoRAConfig(EMBEDDED_MODEL)
         problems = [*_not_causal(name, about)] if about is not None else []
         problems += _without_template(name, folder)
+        if folder is None and name in catalog.UNUSABLE:
+            problems.append(f"{name} {catalog.UNUSABLE[name]}.")
         remarks = []
         shape = shape_of(about) if about is not None else _catalogued(name)
         needed = available = None
@@ -202,6 +204,23 @@ def compatibility_report(adapter_path: str, base_model: str) -> CompatibilityRep
         else (f"This adapter was trained on {trained_on} and does not fit {base_model}.",),
         alternatives=() if fits else (trained_on,),
     )
+
+
+def smaller_models(config: QLoRAConfig, *, models_dir: Path) -> tuple[str, ...]:
+    """Models of the catalogue that need less than the one of `config` and fit, the largest first.
+
+    Args:
+        config: The settings.
+        models_dir: Where the models of the workspace lie.
+    """
+    checker = ModelCompatibilityChecker()
+    folder = on_disk.folder_of(models_dir, config.model_name)
+    shape = shape_of(_described(folder)[1] or {}) if folder else _catalogued(config.model_name)
+    smaller = checker.alternatives(config, without=config.model_name)
+    if shape is None:
+        return smaller
+    sizes = {one.name: one.billion_parameters for one in catalog.CATALOG}
+    return tuple(one for one in smaller if sizes[one] < shape.billion_parameters)
 
 
 def _described(

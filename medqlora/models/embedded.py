@@ -139,11 +139,15 @@ def _convert(source: Path, staging: Path, on_progress: Progress) -> None:
         gguf_file=source.name,
         quantization_config=GgufConfig(dequantize=True),
         dtype=torch.bfloat16,
+        local_files_only=True,
         trust_remote_code=False,
     )
     on_progress("Reading the tokenizer", 0.7)
     tokenizer = AutoTokenizer.from_pretrained(
-        str(source.parent), gguf_file=source.name, trust_remote_code=False
+        str(source.parent),
+        gguf_file=source.name,
+        local_files_only=True,
+        trust_remote_code=False,
     )
     tokenizer.bos_token = START_OF_TURN
     tokenizer.eos_token = END_OF_TURN

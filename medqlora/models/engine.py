@@ -48,7 +48,7 @@ class ModelEngine(Protocol):
         """Loads a base model, quantised as `config` says.
 
         Args:
-            source: Folder of the weights, or a hub id.
+            source: Folder of the weights; nothing is fetched.
             config: The settings.
 
         Raises:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medqlora.domain.generation import GenerationSettings
+from medqlora.domain.reasoning import OPENING, opens_reasoning
 from medqlora.errors import EvaluationError
 
 Conversation = Sequence[dict[str, str]]
@@ -79,7 +80,9 @@ def generate(
         texts, return_tensors="pt", padding=True, padding_side="left", add_special_tokens=False
     ).to(model.device)
     _check_length(inputs["input_ids"].shape[1], settings, model)
-    rows = _Rows(tokenizer, len(texts), on_text)
+    # A block of reasoning that the prompt opens belongs to what is said.
+    openings = [f"{OPENING}\n" if opens_reasoning(text) else "" for text in texts]
+    rows = _Rows(tokenizer, openings, on_text)
     options: dict[str, Any] = {"adapter_names": list(adapters)} if carries_adapters(model) else {}
     if settings.temperature > 0:
         options |= {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
@@ -152,10 +155,11 @@ class _Rows:
     Its own streamers take one row only.
     """
 
-    def __init__(self, tokenizer: Any, num_rows: int, on_text: OnText) -> None:
+    def __init__(self, tokenizer: Any, openings: Sequence[str], on_text: OnText) -> None:
         self._tokenizer = tokenizer
-        self._ids: list[list[int]] = [[] for _ in range(num_rows)]
-        self._ended: list[float | None] = [None] * num_rows
+        self._openings = openings
+        self._ids: list[list[int]] = [[] for _ in openings]
+        self._ended: list[float | None] = [None for _ in openings]
         self._on_text = on_text
         self._begun = time.monotonic()
         self._has_seen_prompt = False
@@ -190,4 +194,5 @@ class _Rows:
         ]
 
     def _text(self, row: int) -> str:
-        return str(self._tokenizer.decode(self._ids[row], skip_special_tokens=True)).strip()
+        said = str(self._tokenizer.decode(self._ids[row], skip_special_tokens=True))
+        return f"{self._openings[row]}{said}".strip()

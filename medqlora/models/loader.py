@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import MemoryStats
-from medqlora.errors import ModelError
+from medqlora.errors import ConfigError, ModelError
 from medqlora.models import catalog, embedded, hub, on_disk
 from medqlora.models.compatibility import ModelCompatibilityChecker, compatibility_report
 from medqlora.models.engine import LoadedModel, ModelEngine
@@ -49,6 +49,7 @@ class QuantizedModelLoader:
         self._loaded: LoadedModel | None = None
         self._config: QLoRAConfig | None = None
         self._engine: ModelEngine | None = None
+        self._revisions: dict[str, str] = {}
 
     def load(
         self,
@@ -91,8 +92,8 @@ class QuantizedModelLoader:
             DiskFullError: The embedded model cannot be unpacked.
         """
         checker = ModelCompatibilityChecker()
-        checker.check(self._known_of(config.model_name), config=config).require()
-        source = self.resolve(config.model_name)
+        checker.check(self._known_of(config), config=config).require()
+        source = self.resolve(config.model_name, revision=config.model_revision)
         checker.check(Path(source), config=config).require()
         return source
 
@@ -133,7 +134,32 @@ class QuantizedModelLoader:
         """
         from transformers import AutoConfig
 
-        return shape_of(AutoConfig.from_pretrained(source, trust_remote_code=False).to_dict())
+        try:
+            about = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError):
+            return None  # loading will say what is wrong
+        return shape_of(about.to_dict())
+
+    def pinned(self, config: QLoRAConfig) -> QLoRAConfig:
+        """`config` with the commit of its base model, where that comes from the hub.
+
+        A run records it, so that all that is done with the run later uses the same files, whatever
+        the vendor publishes meanwhile.
+
+        Raises:
+            ConfigError: A revision is given for a model that is not from the hub.
+            ModelError: The name cannot be a model's, or the hub has no such model or cannot be
+                asked.
+        """
+        catalog.check_id(config.model_name)
+        if self._is_local(config.model_name):
+            if config.model_revision:
+                raise ConfigError(
+                    f"{config.model_name} lies on this machine, so it has no revision of the hub.",
+                    hint="Leave model_revision out.",
+                )
+            return config
+        return config.changed(model_revision=self._revision_of(config))
 
     def load_base_model(self, model_name: str, config: QLoRAConfig) -> PreTrainedModel:
         """The base model called `model_name`, quantised as `config` says.
@@ -161,11 +187,12 @@ class QuantizedModelLoader:
 
         return read_memory()
 
-    def resolve(self, model_name: str, *, needs_weights: bool = True) -> str:
+    def resolve(self, model_name: str, *, revision: str = "", needs_weights: bool = True) -> str:
         """Folder of a model; the embedded one is unpacked first when it is not yet.
 
         Args:
             model_name: The model.
+            revision: Its commit on the hub; the newest when empty.
             needs_weights: False fetches only what its tokenizer needs.
 
         Raises:
@@ -181,19 +208,38 @@ class QuantizedModelLoader:
         if folder:
             return str(folder)
         self._on_progress(f"Fetching {model_name}", 0.0)
-        return str(hub.fetch(model_name, needs_weights=needs_weights))
+        commit = self._revision_of(QLoRAConfig(model_name, model_revision=revision))
+        return str(hub.fetch(model_name, commit, needs_weights=needs_weights))
 
     def _about(self, config: QLoRAConfig) -> Mapping[str, Any]:
         """The model's `config.json`; empty where it cannot be read."""
         if config.model_name == EMBEDDED_MODEL:
             return embedded.DESCRIPTION
-        return _described(Path(self.resolve(config.model_name)))
+        return _described(Path(self.resolve(config.model_name, revision=config.model_revision)))
 
-    def _known_of(self, model_name: str) -> str | Mapping[str, Any]:
+    def _known_of(self, config: QLoRAConfig) -> str | Mapping[str, Any]:
         """What can be judged before gigabytes are fetched: the name, or the hub's description."""
-        if catalog.entry_for(model_name) or on_disk.folder_of(self._models_dir, model_name):
-            return model_name
-        return {**hub.fetch_config(model_name), "_name_or_path": model_name}
+        name = config.model_name
+        if catalog.entry_for(name) or on_disk.folder_of(self._models_dir, name):
+            return name
+        return {**hub.fetch_config(name, self._revision_of(config)), "_name_or_path": name}
+
+    def _is_local(self, model_name: str) -> bool:
+        entry = catalog.entry_for(model_name)
+        return (
+            model_name == EMBEDDED_MODEL
+            or bool(entry and entry.folder)
+            or on_disk.folder_of(self._models_dir, model_name) is not None
+        )
+
+    def _revision_of(self, config: QLoRAConfig) -> str:
+        """The commit of a hub model; asked for once, so that all files are of the same."""
+        name = config.model_name
+        if config.model_revision:
+            return config.model_revision
+        if name not in self._revisions:
+            self._revisions[name] = hub.newest_revision(name)
+        return self._revisions[name]
 
 
 def _local(entry: catalog.CatalogEntry) -> str:

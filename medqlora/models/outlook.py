@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from medqlora.config.qlora import QLoRAConfig
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.config.setting import settings_of
 from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ConfigError
@@ -27,6 +27,23 @@ CARDS = {
     "H100": GPUInfo(name="NVIDIA H100", total_gib=79.1, compute_capability=(9, 0)),
 }
 """Cards by the names that people call them, with the memory that a program can use."""
+
+DEFAULT_MODELS = {
+    "T4": "unsloth/Llama-3.2-3B-Instruct",
+    "L4": "unsloth/Meta-Llama-3.1-8B-Instruct",
+    "A100-40": "unsloth/phi-4",
+    "A100-80": "unsloth/phi-4",
+    "H100": "unsloth/phi-4",
+}
+"""The model to begin with on each card: one that leaves room for long entries."""
+
+_SMALLEST_USUAL = QLoRAConfig(EMBEDDED_MODEL).changed(
+    per_device_train_batch_size=1, max_seq_length=512, gradient_checkpointing=True
+)
+"""The settings with which a model has to fit a card to be recommended for it."""
+
+_SAME_SIZE_SHARE = 0.97
+"""Cards of one name differ by a little in the memory that their drivers leave."""
 
 COMFORTABLE_SHARE, TIGHT_SHARE = 0.92, 1.0
 """Share of the memory up to which a run fits, and up to which it may just fit."""
@@ -94,6 +111,29 @@ def card(name: str) -> GPUInfo:
     if found is None:
         raise ConfigError(f"No card {name!r} is known.", hint=f"Known are {', '.join(CARDS)}.")
     return found
+
+
+def smallest_card(shape: ModelShape, *, model_type: str | None = None) -> str | None:
+    """The smallest known card on which a model trains with entries of 512 tokens, or None."""
+    fitting = (
+        name
+        for name, gpu in sorted(CARDS.items(), key=lambda item: item[1].total_gib)
+        if outlook(shape, _SMALLEST_USUAL, gpu=gpu, ram_gib=0.0, model_type=model_type).verdict
+        == "fits"
+    )
+    return next(fitting, None)
+
+
+def default_model(gpu: GPUInfo | None) -> str:
+    """The model to begin with on a card, which may be an unknown one; the embedded without any."""
+    if gpu is None:
+        return EMBEDDED_MODEL
+    smaller = [
+        (one.total_gib, DEFAULT_MODELS[name])
+        for name, one in CARDS.items()
+        if one.total_gib * _SAME_SIZE_SHARE <= gpu.total_gib
+    ]
+    return max(smaller)[1] if smaller else EMBEDDED_MODEL
 
 
 def outlook(

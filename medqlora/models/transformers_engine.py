@@ -51,11 +51,16 @@ class TransformersEngine:
         dtype = getattr(torch, config.resolved_compute_dtype())
         options: dict[str, Any] = {
             "dtype": dtype,
+            "local_files_only": True,
             "trust_remote_code": False,
             "use_safetensors": True,
         }
         if config.quantization != "none":
-            options["quantization_config"] = config.configure_quantization()
+            stored = options["quantization_config"] = config.configure_quantization()
+            if config.is_sharded:
+                # The same bytes, called float32 as the other frozen weights are: parts are cut and
+                # gathered of weights of one type.
+                stored.bnb_4bit_quant_storage = torch.float32
         if torch.cuda.is_available():
             # A model that will be sharded is whole in RAM alone: no card may have room for it.
             options["device_map"] = {

@@ -159,5 +159,5 @@ def _checkpointing(config: QLoRAConfig) -> str | bool:
 
 def _readable_length(source: str, config: QLoRAConfig) -> int:
     """Beyond what the model reads, Unsloth would silently stretch its positions."""
-    described = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    described = AutoConfig.from_pretrained(source, local_files_only=True, trust_remote_code=False)
     return min(config.max_seq_length, int(described.max_position_embeddings))

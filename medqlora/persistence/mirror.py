@@ -32,6 +32,7 @@ from medqlora.persistence.mirror_manifest import (
     MirroredState,
     NotOursError,
     from_json,
+    is_beside,
     manifest_of,
     stored_key,
     to_json,
@@ -55,6 +56,7 @@ class RunCopy:
         step: Step of the checkpoint among the files, 0 without one.
         outcome: How the attempt ended, in one word, or empty while it is going on.
         files: Where each file lies, by its path in the run's directory.
+        related: SHA-256 over those that belong to the run and lie beside it, empty without any.
     """
 
     run_id: str
@@ -64,6 +66,7 @@ class RunCopy:
     step: int
     outcome: str
     files: Mapping[str, Path]
+    related: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +76,12 @@ class Fetched:
     Attributes:
         state: Which one.
         num_passed_over: Newer copies that were not whole.
+        num_left_out: Evaluations and other records of the run that were damaged.
     """
 
     state: MirroredState
     num_passed_over: int
+    num_left_out: int = 0
 
 
 class Mirror:
@@ -141,9 +146,13 @@ class Mirror:
         """
         sizes = self._storage.sizes(f"runs/{copy.run_id}")
         states = self._readable(copy.run_id, sizes)
-        there = next((one for one in states if _is_of(one, copy) and _fits(one, sizes)), None)
-        if there is not None:
-            return there
+        as_far = (one for one in states if (one.attempt, one.seq) == (copy.attempt, copy.seq))
+        newest = next(as_far, None)
+        about = (copy.step, copy.related)
+        is_same = newest is not None and (newest.step, newest.related) == about
+        if newest is not None and is_same and newest.fits(sizes):
+            return newest
+        version = newest.version + (0 if is_same else 1) if newest is not None else 0
         files = {
             path: self._kept(local, copy.run_id, path, sizes) for path, local in copy.files.items()
         }
@@ -156,6 +165,8 @@ class Mirror:
             outcome=copy.outcome,
             at=datetime.now(UTC),
             files=files,
+            version=version,
+            related=copy.related,
         )
         self._put_json(state.key, to_json(state))
         # The copy is safe whether or not there was time to clear away the old ones.
@@ -178,7 +189,7 @@ class Mirror:
         found = {parts[1] for key in sizes if len(parts := key.split("/")) > 2}
         run_ids = sorted(filter(is_id, found), reverse=True)[:_MAX_RUNS]
         newest = [
-            next((one for one in self._readable(run_id, sizes) if _fits(one, sizes)), None)
+            next((one for one in self._readable(run_id, sizes) if one.has_run(sizes)), None)
             for run_id in run_ids
         ]
         there = [one for one in newest if one is not None]
@@ -198,14 +209,14 @@ class Mirror:
         trouble: PersistenceError | None = None
         for state in states:
             try:
-                self._fetch_state(state, into)
+                left_out = self._fetch_state(state, into)
             except DiskFullError:
                 raise
             except PersistenceError as error:
                 trouble = error
                 continue
             newer = sum(key > state.key for key in manifests)
-            return Fetched(state=state, num_passed_over=newer)
+            return Fetched(state=state, num_passed_over=newer, num_left_out=left_out)
         if isinstance(trouble, StorageUnavailableError):
             raise trouble
         raise PersistenceError(
@@ -213,7 +224,8 @@ class Mirror:
             hint="Choose another run, or wait: a drive may show its files with a delay.",
         ) from trouble
 
-    def _fetch_state(self, state: MirroredState, into: Path) -> None:
+    def _fetch_state(self, state: MirroredState, into: Path) -> int:
+        """Brings a copy; returns how many records beside the run were damaged and are not there."""
         shutil.rmtree(into, ignore_errors=True)
         into.mkdir(parents=True)
         free = shutil.disk_usage(into).free
@@ -222,12 +234,23 @@ class Mirror:
                 f"The copy needs {state.size_bytes // 2**20} MB, and {free // 2**20} MB are free.",
                 hint="Free some space, then try again; the mirror is not touched.",
             )
+        damaged = set()
         for path, stored in state.files.items():
             target = into / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            self._storage.download(stored, target)
+            try:
+                self._storage.download(stored, target)
+            except (StorageUnavailableError, DiskFullError):
+                raise
+            except PersistenceError:
+                if not is_beside(path):
+                    raise
+                damaged.add(into.joinpath(*Path(path).parts[:3]))  # related/KIND/ID
+        for folder in damaged:
+            shutil.rmtree(folder)
         if state.step:
             CheckpointManager(into / "checkpoints").validate(state.step)
+        return len(damaged)
 
     def _kept(self, local: Path, run_id: str, path: str, sizes: Mapping[str, int]) -> StoredFile:
         """The stored copy of a file: one that an earlier push left and that is whole, or a new one.
@@ -273,12 +296,3 @@ class Mirror:
             file = Path(folder) / "value.json"
             write_json(file, value)
             self._storage.upload_file(file, key=key)
-
-
-def _is_of(state: MirroredState, copy: RunCopy) -> bool:
-    """Whether `copy` was pushed before."""
-    return (state.attempt, state.seq, state.step) == (copy.attempt, copy.seq, copy.step)
-
-
-def _fits(state: MirroredState, sizes: Mapping[str, int]) -> bool:
-    return all(sizes.get(one.key) == one.size_bytes for one in state.files.values())

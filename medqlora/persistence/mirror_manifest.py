@@ -19,18 +19,21 @@ from medqlora.errors import PersistenceError
 from medqlora.persistence.cloud import StoredFile
 
 EVENTS = "events.jsonl"
+RELATED = "related"
+"""Folder of a copy with what belongs to the run and lies beside it; see `runs.related`."""
 MAX_MANIFEST_BYTES = 2**20
 
 _MAX_FILE_BYTES = 64 * 2**30
-_MAX_FILES = 500
+_MAX_FILES = 4000
 _FORMAT = 1
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}"
 _PATH = re.compile(
     rf"run\.json|events\.jsonl|data/(train|eval)\.jsonl|adapter/{_NAME}"
+    rf"|{RELATED}/(evaluations|exams|panels|reviews|datasets)/{_NAME}/(data/)?{_NAME}"
     rf"|checkpoints/checkpoint-[0-9]{{1,9}}/({_NAME}/){{0,2}}{_NAME}"
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_STATE = re.compile(r"runs/([^/]+)/state-[0-9]{4,9}-[0-9]{8,12}\.json")
+_STATE = re.compile(r"runs/([^/]+)/state-[0-9]{4,9}-[0-9]{8,12}(_[0-9]{6})?\.json")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,8 @@ class MirroredState:
         name: What the user calls it.
         attempt: Attempts begun so far.
         seq: The last event in the copied log.
+        version: How often what belongs to the run had changed since that event.
+        related: SHA-256 over what belongs to the run, empty where nothing does.
         step: Step of the checkpoint among the files, 0 without one.
         outcome: How the attempt ended, in one word, or empty while it is going on.
         at: When it was written, UTC.
@@ -56,6 +61,8 @@ class MirroredState:
     outcome: str
     at: datetime
     files: Mapping[str, StoredFile]
+    version: int = 0
+    related: str = ""
 
     @property
     def key(self) -> str:
@@ -63,12 +70,23 @@ class MirroredState:
 
         A later attempt is newer, whatever its step.
         """
-        return f"runs/{self.run_id}/state-{self.attempt:04d}-{self.seq:08d}.json"
+        # "_" is greater than ".", so that a later version has a greater key than the first.
+        version = f"_{self.version:06d}" if self.version else ""
+        return f"runs/{self.run_id}/state-{self.attempt:04d}-{self.seq:08d}{version}.json"
 
     @property
     def size_bytes(self) -> int:
         """Size of all its files."""
         return sum(one.size_bytes for one in self.files.values())
+
+    def fits(self, sizes: Mapping[str, int]) -> bool:
+        """Whether all its files have their size among what is stored."""
+        return all(sizes.get(one.key) == one.size_bytes for one in self.files.values())
+
+    def has_run(self, sizes: Mapping[str, int]) -> bool:
+        """As `fits`, of the run alone: a damaged evaluation must not cost a checkpoint."""
+        files = [one for path, one in self.files.items() if not is_beside(path)]
+        return all(sizes.get(one.key) == one.size_bytes for one in files)
 
 
 class NotOursError(PersistenceError):
@@ -92,6 +110,11 @@ def stored_key(run_id: str, path: str, sha256: str) -> str:
     return f"{folder}/{sha256[:12]}-{name}"
 
 
+def is_beside(path: str) -> bool:
+    """Whether a file of a copy belongs to the run without being part of it."""
+    return path.startswith(f"{RELATED}/")
+
+
 def manifest_of(key: str) -> str:
     """The run whose manifest is stored under `key`, or nothing when it is none."""
     found = _STATE.fullmatch(key)
@@ -106,6 +129,8 @@ def to_json(state: MirroredState) -> dict[str, Any]:
         "name": state.name,
         "attempt": state.attempt,
         "seq": state.seq,
+        "version": state.version,
+        "related": state.related,
         "step": state.step,
         "outcome": state.outcome,
         "at": state.at.isoformat(),
@@ -133,6 +158,8 @@ def from_json(data: bytes, run_id: str) -> MirroredState:
             name=str(body["name"])[:200],
             attempt=_number(body["attempt"], most=10**8),
             seq=_number(body["seq"], most=10**11),
+            version=_number(body.get("version", 0), most=999_999),
+            related=str(body.get("related", ""))[:64],
             step=_number(body["step"], most=10**8),
             outcome=str(body["outcome"])[:20],
             at=datetime.fromisoformat(body["at"]).astimezone(UTC),

@@ -5,6 +5,7 @@
       datasets/     prepared datasets, one folder each
       imports/      files being read and prepared, and the drafts that came of it
       runs/         training runs, one folder each
+      batches/      how many entries at once were found to fit
       evaluations/  evaluations, one folder each
       panels/       safety panels, one folder each
       panel/        items of your own for the safety panel, JSONL
@@ -50,23 +51,27 @@ class Workspace:
         """
         workspace = cls(root.expanduser().resolve())
         with translated_os_errors(workspace.root):
-            for folder in (
-                workspace.models,
-                workspace.datasets,
-                workspace.imports,
-                workspace.runs,
-                workspace.evaluations,
-                workspace.panels,
-                workspace.benchmarks,
-                workspace.exams,
-                workspace.reviews,
-                workspace.uploads,
-            ):
+            for folder in (workspace.models, workspace.batches, *workspace.of_the_user):
                 folder.mkdir(parents=True, exist_ok=True)
             probe = workspace.root / ".writable"
             probe.touch()
             probe.unlink()
         return workspace
+
+    @property
+    def of_the_user(self) -> tuple[Path, ...]:
+        """The folders that hold what came from the user, or was made of it."""
+        return (
+            self.datasets,
+            self.imports,
+            self.runs,
+            self.evaluations,
+            self.panels,
+            self.benchmarks,
+            self.exams,
+            self.reviews,
+            self.uploads,
+        )
 
     @property
     def models(self) -> Path:
@@ -87,6 +92,11 @@ class Workspace:
     def runs(self) -> Path:
         """Training runs."""
         return self.root / "runs"
+
+    @property
+    def batches(self) -> Path:
+        """How many entries at once were found to fit."""
+        return self.root / "batches"
 
     @property
     def evaluations(self) -> Path:
@@ -127,6 +137,11 @@ class Workspace:
     def mirror(self) -> Path:
         """How far copies elsewhere are, and what is on its way; made when a mirror is set."""
         return self.root / "mirror"
+
+    @property
+    def outbox(self) -> Path:
+        """Files of a run on their way to the mirror; made when one is sent."""
+        return self.mirror / "outbox"
 
     @property
     def settings(self) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 
 import psutil
 
@@ -12,15 +13,18 @@ from medqlora.domain.events import (
     ParametersAdjusted,
     RunFailed,
     RunStarted,
+    RunSucceeded,
     RunWarned,
 )
 from medqlora.domain.jobs import JobKind
-from medqlora.errors import DiskFullError
+from medqlora.errors import DiskFullError, MedQLoRAError, PersistenceError
+from medqlora.recovery import RELOADING
 from medqlora.runs.event_log import EventLogWriter
-from medqlora.runs.origins import checkpoints_of, differences, origin_now
+from medqlora.runs.origins import checkpoints_of, differences, origin_now, refuse_differences
 from medqlora.runs.process import end_processes, recorded_process
-from medqlora.runs.retrying import EXIT_DISK_FULL, changes_before_next
+from medqlora.runs.retrying import EXIT_DISK_FULL, action_before_next
 from medqlora.runs.run_directory import RunDirectory
+from medqlora.runs.run_queue import queue_mark
 
 
 def open_attempt(directory: RunDirectory) -> None:
@@ -32,9 +36,10 @@ def open_attempt(directory: RunDirectory) -> None:
     Raises:
         DiskFullError: No space is left.
         StorageUnavailableError: The run's folder cannot be written.
+        PersistenceError: It is done.
     """
     spec = directory.spec()
-    changes = changes_before_next(directory)
+    action = action_before_next(directory)
     checkpoints = checkpoints_of(directory)
     newest = checkpoints.newest_step()
     valid = checkpoints.newest_valid()
@@ -57,14 +62,22 @@ def open_attempt(directory: RunDirectory) -> None:
                 hint="You accepted it; the result is not the one of an uninterrupted run.",
             )
         )
-    if changes:
-        events.append(ParametersAdjusted(adjustments=changes))
+    if action and action.adjustments:
+        events.append(ParametersAdjusted(adjustments=action.adjustments))
+    elif action:
+        events.append(
+            RunWarned(message="Memory ran out while the model was being loaded.", hint=RELOADING)
+        )
     with EventLogWriter(directory.events, run_id=spec.run_id) as log:
         earlier = directory.snapshot()
+        if isinstance(earlier.outcome, RunSucceeded):  # another process was faster
+            raise nothing_to_resume()
         if earlier.attempt and earlier.outcome is None:  # its end could not be written then
             log.append(died(None, spec.kind))
         for event in events:
             log.append(event)
+    with suppress(OSError):  # its turn has come; a mark that stays is one of an earlier attempt
+        directory.queued.unlink(missing_ok=True)
 
 
 def close_attempt(directory: RunDirectory, outcome: Outcome) -> None:
@@ -72,6 +85,49 @@ def close_attempt(directory: RunDirectory, outcome: Outcome) -> None:
     with EventLogWriter(directory.events, run_id=directory.run_id) as log:
         if directory.snapshot().outcome is None:
             log.append(outcome)
+
+
+def nothing_to_resume() -> PersistenceError:
+    """The error for a job that is done or still running."""
+    return PersistenceError(
+        "This run is done or still running, so there is nothing to resume.",
+        hint="Choose a run that was stopped or interrupted.",
+    )
+
+
+def turn_down(directory: RunDirectory, error: MedQLoRAError) -> None:
+    """Takes a run out of the queue that cannot begin or go on, and writes down why.
+
+    It must not keep the others from their turn.
+    """
+    with suppress(MedQLoRAError):  # a log that is damaged or out of reach
+        if directory.snapshot().attempt == 0:
+            close_attempt(
+                directory, RunFailed(code=error.code, message=error.message, hint=error.hint)
+            )
+        else:
+            warning = f"Its turn in the queue came, and it could not go on. {error.message}"
+            with EventLogWriter(directory.events, run_id=directory.run_id) as log:
+                log.append(RunWarned(message=warning, hint=error.hint))
+    directory.queued.unlink(missing_ok=True)
+
+
+def is_due(directory: RunDirectory) -> bool:
+    """Whether a run that was queued can begin or go on now; a mark of an earlier turn is removed.
+
+    Raises:
+        CheckpointDiffersError: It would go on with something else than its checkpoint was made
+            with, and that was not accepted.
+    """
+    mark = queue_mark(directory)
+    if mark is None:
+        return False
+    if mark.attempt != directory.snapshot().attempt:
+        directory.queued.unlink(missing_ok=True)
+        return False
+    if mark.attempt and not mark.accepts_differences:
+        refuse_differences(directory)
+    return True
 
 
 def settle(directory: RunDirectory) -> psutil.Process | None:
@@ -82,7 +138,8 @@ def settle(directory: RunDirectory) -> psutil.Process | None:
     """
     worker = recorded_process(directory.worker_file)
     snapshot = directory.snapshot()
-    if snapshot.attempt and snapshot.outcome is None:
+    mark = queue_mark(directory)
+    if mark and mark.attempt != snapshot.attempt:
         directory.queued.unlink(missing_ok=True)  # its turn had come
     if worker is None and snapshot.outcome is None and not directory.queued.exists():
         end_processes(directory.path)  # one of them may hold the log

@@ -13,7 +13,8 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.entries import read_entries
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.evaluation import ItemResult
-from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded
+from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded, RunWarned
+from medqlora.domain.reasoning import Spoken
 from medqlora.evaluation.evaluator import MedicalQueryEvaluator
 from medqlora.evaluation.metrics import mean_scores
 from medqlora.models.engine_choice import asking_engine
@@ -60,7 +61,24 @@ def _evaluate(job: Job) -> Outcome:
                     finetuned_scores=item.finetuned.scores,
                 )
             )
+    _warn_of_unfinished(job, items)
     return RunSucceeded(metrics=_means(items))
+
+
+def _warn_of_unfinished(job: Job, items: Sequence[ItemResult]) -> None:
+    """Says when answers ended before the model had thought to its end, and so count as empty."""
+    base, tuned = (
+        sum(Spoken.of(one.response).is_unfinished for one in side)
+        for side in ([one.base for one in items], [one.finetuned for one in items])
+    )
+    if base or tuned:
+        job.report(
+            RunWarned(
+                message=f"{base} answers before training and {tuned} after it, of {len(items)} "
+                "each, ended while the model was still thinking aloud, and count as empty.",
+                hint="Ask again with longer answers (max_new_tokens).",
+            )
+        )
 
 
 def _batches(

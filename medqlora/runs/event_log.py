@@ -38,6 +38,10 @@ class EventLogWriter:
     Args:
         path: The log file; made when missing. Waits while another process writes it.
         run_id: Stamped on every event.
+
+    Raises:
+        StorageUnavailableError: The log cannot be written.
+        PersistenceError: Its last line is damaged.
     """
 
     def __init__(self, path: Path, *, run_id: str) -> None:
@@ -48,7 +52,11 @@ class EventLogWriter:
             # Unbuffered: what a full disk refused must not be written later, among other lines.
             self._file = path.open("ab", buffering=0)
             fcntl.flock(self._file, fcntl.LOCK_EX)
-            self._last_seq = _cut_torn_line(path)
+            try:
+                self._last_seq = _cut_torn_line(path)
+            except BaseException:
+                self._file.close()  # and with it the lock
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -116,10 +124,7 @@ class EventLogReader:
         try:
             events = [from_json(json.loads(line)) for line in whole.splitlines()]
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise PersistenceError(
-                f"The record of {self._path.parent.name} is damaged.",
-                hint="Its folder is kept; other runs are not affected.",
-            ) from None  # the cause quotes the line
+            raise _damaged(self._path) from None  # the cause quotes the line
         self._offset += len(whole)
         return events
 
@@ -136,4 +141,14 @@ def _cut_torn_line(path: Path) -> int:
     if len(whole) < len(data):
         os.truncate(path, len(whole))
     lines = whole.splitlines()
-    return int(json.loads(lines[-1])["seq"]) if lines else 0
+    try:
+        return int(json.loads(lines[-1])["seq"]) if lines else 0
+    except (ValueError, KeyError, TypeError):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> PersistenceError:
+    return PersistenceError(
+        f"The record of {path.parent.name} is damaged.",
+        hint="Its folder is kept; other runs are not affected.",
+    )

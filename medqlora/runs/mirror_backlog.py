@@ -19,6 +19,7 @@ from medqlora.persistence.storage_address import StorageAddress
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.event_log import EventLogReader
 from medqlora.runs.process import recorded_process
+from medqlora.runs.related import RelatedRecords
 from medqlora.runs.run_directory import RunDirectory
 
 FIRST_DELAY_SECONDS = 2.0
@@ -34,6 +35,7 @@ class MirrorRecord:
     Attributes:
         seq: The last event in the newest copy that is safe, 0 without one.
         step: Step of the checkpoint in it.
+        related: What belonged to the run by then, as `runs.related` sums it up.
         log_bytes: Size of the event log when a run that is over was safe, else 0.
         size_bytes: Size of the copy.
         seconds: What the last push took.
@@ -46,6 +48,7 @@ class MirrorRecord:
 
     seq: int = 0
     step: int = 0
+    related: str = ""
     log_bytes: int = 0
     size_bytes: int = 0
     seconds: float = 0.0
@@ -58,10 +61,11 @@ class MirrorRecord:
 
 @dataclass(slots=True)
 class _Watched:
-    """What a run's log says: its last event that calls for a copy, and whether it is over."""
+    """What calls for a copy: an event of a run's log, or what belongs to it; and if it is over."""
 
     reader: EventLogReader
     wanted_seq: int = 0
+    related: str = ""
     is_over: bool = False
 
 
@@ -78,6 +82,10 @@ class MirrorBacklog:
     address: StorageAddress
     records: dict[str, MirrorRecord] = field(default_factory=dict)
     _watched: dict[str, _Watched] = field(default_factory=dict)
+    _related: RelatedRecords = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._related = RelatedRecords(self.workspace)
 
     def load(self) -> None:
         """Reads the records anew."""
@@ -102,9 +110,11 @@ class MirrorBacklog:
             del self._watched[gone]
         for run_id, path in there.items():
             run = RunDirectory(path)
-            if run_id not in self._watched and self._is_done_with(run):
+            related = self._related.state(run)
+            if run_id not in self._watched and self._is_done_with(run, related):
                 continue
             watched = self._watched.setdefault(run_id, _Watched(EventLogReader(run.events)))
+            watched.related = related
             for event in watched.reader.read_new():
                 if isinstance(event, RunStarted | CheckpointSaved | Outcome):
                     watched.wanted_seq = event.seq
@@ -114,7 +124,11 @@ class MirrorBacklog:
         """Whether everything of a run that calls for a copy has one."""
         watched = self._watched.get(run_id)
         record = self.records.get(run_id, MirrorRecord())
-        return watched is None or (record.seq >= watched.wanted_seq and not record.is_uploading)
+        return watched is None or (
+            record.seq >= watched.wanted_seq
+            and record.related == watched.related
+            and not record.is_uploading
+        )
 
     def due(self) -> str | None:
         """The run to copy now: those that are going on first, then the newest."""
@@ -123,9 +137,13 @@ class MirrorBacklog:
             run_id
             for run_id in self._watched
             if not self.is_safe(run_id)
-            and self.records.get(run_id, MirrorRecord()).next_try_at <= now
+            and not 0 < self._seconds_left(run_id, now) <= LONGEST_DELAY_SECONDS
         ]
         return max(waiting, key=lambda one: (not self._watched[one].is_over, one), default=None)
+
+    def _seconds_left(self, run_id: str, now: float) -> float:
+        """Until the next try; more than the longest delay where the clock was set back since."""
+        return self.records.get(run_id, MirrorRecord()).next_try_at - now
 
     def is_waiting(self) -> bool:
         """Whether something is still to be copied, now or later."""
@@ -148,6 +166,8 @@ class MirrorBacklog:
                 step=pushed["step"],
                 size_bytes=pushed["size_bytes"],
                 seconds=round(seconds, 3),
+                # As of the look before the push: what has changed since calls for another one.
+                related=self._watched[run_id].related if run_id in self._watched else "",
                 log_bytes=self._log_bytes(run_id) if pushed["outcome"] else 0,
             )
         else:
@@ -172,9 +192,10 @@ class MirrorBacklog:
             ),
         )
 
-    def _is_done_with(self, run: RunDirectory) -> bool:
+    def _is_done_with(self, run: RunDirectory, related: str) -> bool:
         known = self.records.get(run.run_id)
-        return known is not None and 0 < known.log_bytes == self._log_bytes(run.run_id)
+        is_whole = known is not None and 0 < known.log_bytes == self._log_bytes(run.run_id)
+        return is_whole and known is not None and known.related == related
 
     def _log_bytes(self, run_id: str) -> int:
         try:

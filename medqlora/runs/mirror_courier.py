@@ -29,6 +29,7 @@ from medqlora.persistence.mirror_manifest import MirroredState
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.outbox import collect
 from medqlora.runs.process import private_stdout
+from medqlora.runs.related import RelatedRecords
 from medqlora.runs.restoring import restore
 from medqlora.runs.run_directory import RunDirectory
 
@@ -71,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _push(mirror: Mirror, workspace: Workspace, options: argparse.Namespace) -> dict[str, Any]:
     os.nice(_NICENESS)  # training comes first
     mirror.open(is_known=options.is_known)
-    copy = collect(RunDirectory(workspace.runs / options.run_id), workspace.mirror / "outbox")
+    run = RunDirectory(workspace.runs / options.run_id)
+    copy = collect(run, workspace.outbox, RelatedRecords(workspace).files(run))
     state = mirror.push(copy)
     return {**_about(state), "is_settled": mirror.is_settled(state)}
 

@@ -13,6 +13,7 @@ import fcntl
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from medqlora.errors import MedQLoRAError, PersistenceError
@@ -80,9 +81,11 @@ class MirrorWorker:
             pushed = self._courier.send("push", backlog.address, run_id, *known)
         except MedQLoRAError as error:
             print(f"{run_id}: {error.code}: {error.message}", flush=True)
-            backlog.failed(run_id, error)
+            with suppress(PersistenceError):  # a full disk: remembered here, written with the next
+                backlog.failed(run_id, error)
             return False
-        backlog.succeeded(run_id, pushed, seconds=time.monotonic() - began)
+        with suppress(PersistenceError):
+            backlog.succeeded(run_id, pushed, seconds=time.monotonic() - began)
         return True
 
 

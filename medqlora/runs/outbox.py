@@ -6,28 +6,32 @@ checkpoint while it is still on its way.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from medqlora.domain.snapshot import fold
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.persistence.mirror import RunCopy
-from medqlora.persistence.mirror_manifest import EVENTS
+from medqlora.persistence.mirror_manifest import EVENTS, RELATED
 from medqlora.runs.event_log import read_events
 from medqlora.runs.run_directory import RunDirectory
 
 
-def collect(run: RunDirectory, outbox: Path) -> RunCopy:
+def collect(run: RunDirectory, outbox: Path, related: Mapping[str, Path] | None = None) -> RunCopy:
     """What a new machine would need to go on with `run` as it stands now.
 
-    Its settings, its data, its newest whole checkpoint, its adapter once there is one, and its
-    events up to now.
+    Its settings, its data, its newest whole checkpoint, its adapter once there is one, its events
+    up to now, and what belongs to it.
 
     Args:
         run: The run.
         outbox: A folder on the same disk; what is in it is replaced.
+        related: Where each file lies that belongs to the run; see `runs.related`.
 
     Raises:
         PersistenceError: The run is not there any more.
@@ -40,6 +44,8 @@ def collect(run: RunDirectory, outbox: Path) -> RunCopy:
         _hold(run.path / "run.json", held.path / "run.json")
         for file in (run.train_entries, run.eval_entries):
             _hold(file, held.path / file.relative_to(run.path))
+        for path, file in (related or {}).items():
+            _copy(file, held.path / path)  # may be appended to, which a link would follow
         for folder in (run.adapter, *sorted(run.checkpoints.glob("checkpoint-*"))):
             for file in sorted(folder.rglob("*")):
                 _hold(file, held.path / file.relative_to(run.path))
@@ -48,7 +54,8 @@ def collect(run: RunDirectory, outbox: Path) -> RunCopy:
         held.events.write_bytes(log[: log.rfind(b"\n") + 1])
     checkpoint = CheckpointManager(held.checkpoints).newest_valid()
     snapshot = fold(run.run_id, read_events(held.events))
-    folders = [held.data, held.adapter, *([Path(checkpoint.path)] if checkpoint else [])]
+    beside = held.path / RELATED
+    folders = [held.data, held.adapter, beside, *([Path(checkpoint.path)] if checkpoint else [])]
     files = [one for folder in folders for one in sorted(folder.rglob("*")) if one.is_file()]
     return RunCopy(
         run_id=run.run_id,
@@ -62,7 +69,23 @@ def collect(run: RunDirectory, outbox: Path) -> RunCopy:
             EVENTS: held.events,
             **{file.relative_to(held.path).as_posix(): file for file in files},
         },
+        related=_digest(beside),
     )
+
+
+def _digest(folder: Path) -> str:
+    """SHA-256 over names and contents of all files of a folder, empty without any."""
+    digest, files = hashlib.sha256(), [one for one in sorted(folder.rglob("*")) if one.is_file()]
+    for file in files:
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        digest.update(f"{file.relative_to(folder).as_posix()} {content}\n".encode())
+    return digest.hexdigest() if files else ""
+
+
+def _copy(file: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileNotFoundError):  # removed a moment ago
+        shutil.copyfile(file, target)
 
 
 def _hold(file: Path, target: Path) -> None:

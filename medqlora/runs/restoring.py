@@ -24,6 +24,7 @@ from medqlora.persistence.mirror import Fetched, Mirror
 from medqlora.persistence.workspace import Workspace, is_id
 from medqlora.runs.attempts import settle
 from medqlora.runs.event_log import EventLogWriter
+from medqlora.runs.related import bring_back
 from medqlora.runs.run_directory import RunDirectory
 
 
@@ -48,6 +49,10 @@ def restore(mirror: Mirror, workspace: Workspace, run_id: str) -> Fetched:
         if fetched.num_passed_over:
             _say_what_was_lost(run, fetched)
         settle(run)
+        # First what belongs to the run: once the run is here, it is not brought back again.
+        num_refused = bring_back(run, workspace) + fetched.num_left_out
+        if num_refused:
+            _say_what_was_left_out(run, num_refused)
         with translated_os_errors(workspace.runs):
             # Refuses a folder with something in it, should another have been faster.
             os.rename(run.path, target)
@@ -100,6 +105,17 @@ def _not_a_run() -> PersistenceError:
         "The copy in the mirror is not a run that this app made.",
         hint="Choose another run, or another mirror.",
     )
+
+
+def _say_what_was_left_out(run: RunDirectory, num_refused: int) -> None:
+    with EventLogWriter(run.events, run_id=run.run_id) as log:
+        log.append(
+            RunWarned(
+                message=f"{num_refused} records of evaluations or reviews in the mirror were "
+                "damaged and were left out.",
+                hint="Everything else of the run is back; those can be made again.",
+            )
+        )
 
 
 def _say_what_was_lost(run: RunDirectory, fetched: Fetched) -> None:

@@ -28,11 +28,12 @@ from medqlora.persistence.atomic import translated_os_errors
 from medqlora.runs.attempts import close_attempt, died, open_attempt
 from medqlora.runs.endings import Ending, HungEnding
 from medqlora.runs.event_log import EventLogReader
+from medqlora.runs.found_batches import found_batches
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.heartbeat import PATIENCE_SECONDS, Silence
 from medqlora.runs.process import end_processes, record_process, start_worker
 from medqlora.runs.ram_watch import RamWatch
-from medqlora.runs.retrying import changes_before_next, killed_for_memory
+from medqlora.runs.retrying import action_before_next, killed_for_memory
 from medqlora.runs.run_directory import RunDirectory
 
 POLL_SECONDS = 0.2
@@ -226,7 +227,7 @@ class RunSupervisor:
         if self._ending is not None or os.path.exists(self.directory.stop_file):
             return None
         try:
-            if not changes_before_next(self.directory):
+            if action_before_next(self.directory) is None:
                 return None
             if self._lease is None and self._machine_lock:
                 self._lease = GpuLease.acquire(self._machine_lock, holder=self.directory.run_id)
@@ -240,6 +241,7 @@ class RunSupervisor:
         kind = self.directory.spec().kind
         was_killed = exit_code in (-signal.SIGKILL, None)  # None: not our child, so not known
         if kind == "train" and was_killed and self._ram.was_short():
+            found_batches(self.directory.spec()).forget()
             return killed_for_memory(self.directory)
         return died(exit_code, kind)
 

@@ -22,17 +22,18 @@ from medqlora.domain.events import (
     RunWarned,
 )
 from medqlora.domain.training import TrainingMetadata, TrainingResult
-from medqlora.errors import DataError, ModelError, OutOfMemoryError
+from medqlora.errors import DataError, ModelError, ModelOutOfMemoryError, OutOfMemoryError
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.models.sharding import held_bytes, mesh_of_all, refuse_altered, shard, whole_bytes
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
-from medqlora.runs.fitting import fitted, probe_limit_gib, usable_gib
+from medqlora.runs.fitting import Fit, fitted, usable_gib
+from medqlora.runs.found_batches import found_batches
 from medqlora.runs.job import Job
 from medqlora.runs.origins import checkpoints_of, origin_now
-from medqlora.runs.retrying import config_in_effect, out_of_memory
+from medqlora.runs.retrying import LOADING_MODEL, config_in_effect, out_of_memory
 from medqlora.training.distributed import (
     agreed,
     in_turn,
@@ -61,9 +62,12 @@ def train(job: Job) -> Outcome:
     with MemoryMonitor(job.report) as monitor:
         try:
             return _train(job, monitor)
+        except ModelOutOfMemoryError:
+            raise
         except (OutOfMemoryError, RuntimeError, MemoryError) as error:
             if not isinstance(error, OutOfMemoryError) and not is_out_of_memory(error):
                 raise
+            found_batches(job.spec).forget()
             end = out_of_memory(job.directory, "Memory ran out during training.")
             raise OutOfMemoryError(end.message, hint=end.hint) from error
 
@@ -91,11 +95,10 @@ def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
         source = loader.find(config)
     try:
         data = _encoded_once(job, source, config)
-        shape = loader.shape(source)
-        found = fitted(job, config, shape, engine, data.train, limit_gib=usable_gib(monitor))
-        config = agreed(found)
-        probed = probe_limit_gib(job, config, shape, usable_gib(monitor))
-        return _train_on(job, monitor, loader, engine, config, data, probe_limit_gib=probed)
+        fit = fitted(
+            job, config, loader.shape(source), engine, data.train, limit_gib=usable_gib(monitor)
+        )
+        return _train_on(job, monitor, loader, engine, fit, data)
     finally:
         if is_main_process():
             shutil.rmtree(job.directory.encoded, ignore_errors=True)
@@ -112,12 +115,11 @@ def _train_on(
     monitor: MemoryMonitor,
     loader: QuantizedModelLoader,
     engine: ModelEngine,
-    config: QLoRAConfig,
+    fit: Fit,
     data: _Data,
-    *,
-    probe_limit_gib: float | None,
 ) -> Outcome:
-    job.report_phase("Loading the model")
+    config = agreed(fit.config)
+    job.report_phase(LOADING_MODEL)
     model, tokenizer = _adapted(job, loader, engine, config)
     if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
@@ -135,7 +137,8 @@ def _train_on(
         should_stop=job.should_stop,
         should_save=lambda: monitor.take_save_request() or job.should_save(),
         save_minutes=config.save_minutes,
-        probe_limit_gib=probe_limit_gib,
+        probe_limit_gib=fit.probe_limit_gib,
+        on_ready=fit.ready,
     )
     result = trainer.train(data.train)
     if not result.is_complete:
@@ -154,11 +157,11 @@ def _adapted(
 ) -> tuple[PeftModel, PreTrainedTokenizerBase]:
     """The model with a fresh adapter; sharded, where that was decided."""
     if not config.is_sharded:
-        loaded = _loaded(loader, engine, config)
+        loaded = _loaded(job, loader, engine, config)
         return engine.attach_adapter(loaded.model, config), loaded.tokenizer
     mesh = mesh_of_all()
     with in_turn():
-        loaded = _loaded(loader, engine, config)
+        loaded = _loaded(job, loader, engine, config)
         model = engine.attach_adapter(loaded.model, config)
         sums = shard(model, mesh)
     refuse_altered(model, sums)
@@ -169,17 +172,21 @@ def _adapted(
     return model, loaded.tokenizer
 
 
-def _loaded(loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig) -> LoadedModel:
+def _loaded(
+    job: Job, loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig
+) -> LoadedModel:
     try:
         return loader.load(config, engine=engine, will_be_sharded=config.is_sharded)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+    except (ModelError, RuntimeError, MemoryError) as error:
+        # A file that cannot be mapped for want of RAM is a model that could not be loaded.
+        if not is_out_of_memory(error.__cause__ or error):
             raise
-        # No smaller batch helps a model that cannot even be loaded.
-        raise ModelError(
-            f"The model {config.model_name} does not fit into the memory that is free.",
-            hint="Close other programs and chats, or choose a smaller model or quantisation nf4.",
-        ) from error
+        end = out_of_memory(
+            job.directory,
+            f"Memory ran out while the model {config.model_name} was being loaded.",
+            is_loading=True,
+        )
+        raise ModelOutOfMemoryError(end.message, hint=end.hint) from error
 
 
 def _encoded_once(job: Job, source: str, config: QLoRAConfig) -> _Data:

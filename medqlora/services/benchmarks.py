@@ -19,6 +19,7 @@ from medqlora.evaluation.benchmarks import BENCHMARKS
 from medqlora.evaluation.statistics import PairedComparison
 from medqlora.persistence.atomic import write_text
 from medqlora.persistence.workspace import Workspace
+from medqlora.runs.attempts import nothing_to_resume
 from medqlora.runs.benchmark_job import CHARS_PER_SECOND, read_questions, read_sets
 from medqlora.runs.items import read_answers
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
@@ -31,7 +32,7 @@ from medqlora.services.benchmark_choices import (
     unknown,
 )
 from medqlora.services.evaluation import require_adapter
-from medqlora.services.jobs import JobService, nothing_to_resume
+from medqlora.services.jobs import JobService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
 

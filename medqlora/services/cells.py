@@ -143,6 +143,7 @@ def evaluate(services: Services, run_id: str, *, limit: int = 24, max_new_tokens
     """
     evaluation_id = services.evaluation.start(run_id, limit=limit, max_new_tokens=max_new_tokens)
     _follow(services.evaluation, evaluation_id)
+    _say_how_safe(services, run_id)
     summary = services.evaluation.summary(evaluation_id)
     print(f"{summary.num_scored} answers scored against their references; scores run from 0 to 1:")
     for one in summary.metrics:

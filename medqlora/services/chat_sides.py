@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from medqlora.domain.generation import BASE
 from medqlora.errors import EvaluationError, ModelError
@@ -32,7 +34,7 @@ def sides_of(training: TrainingService, run_id: str) -> tuple[Side, ...]:
     """The models that share the base of a run, and so can be asked in one batch with it."""
     directory = training.directory(run_id)
     config = directory.spec().config
-    base = (config["model_name"], config["quantization"])
+    base = _base(config)
     sides = [
         Side(key=BASE, name=_BASE_NAME, adapter=None),
         Side(key=TUNED, name=_TUNED_NAME, adapter=directory.adapter),
@@ -42,12 +44,16 @@ def sides_of(training: TrainingService, run_id: str) -> tuple[Side, ...]:
         sides.append(Side(key=f"step:{step}", name=f"After step {step}", adapter=path.parent))
     for other in training.runs():
         asked = training.spec(other.run_id).config
-        is_alike = (asked["model_name"], asked["quantization"]) == base
-        if other.has_adapter and other.run_id != run_id and is_alike:
+        if other.has_adapter and other.run_id != run_id and _base(asked) == base:
             adapter = training.directory(other.run_id).adapter
             name = f"{other.name} ({other.created_at})"
             sides.append(Side(key=f"run:{other.run_id}", name=name, adapter=adapter))
     return tuple(sides)
+
+
+def _base(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What two adapters must have in common; an older run has no revision on record."""
+    return (config["model_name"], config.get("model_revision", ""), config["quantization"])
 
 
 def two_sides(training: TrainingService, run_id: str, left: str, right: str) -> tuple[Side, Side]:

@@ -120,8 +120,22 @@ class ConfigurationService:
             config,
             gpu=outlook.card(card) if card else self._environment.gpu,
             ram_gib=psutil.virtual_memory().available / 2**30,
-            model_type=about.get("model_type"),
+            model_type=about.get("model_type") or (entry.model_type if entry else None) or None,
         )
+
+    def default_model(self) -> str:
+        """The base model to begin with on this machine's card; the embedded one without a card."""
+        return outlook.default_model(self._environment.gpu)
+
+    def smallest_card(self, model_name: str) -> str | None:
+        """The smallest card on which a model of `models()` trains; None where it is not known."""
+        entry = next((one for one in self.models() if one.name == model_name), None)
+        if entry is None:
+            return None
+        shape = shape_of(self._described.get(model_name, {})) or typical_shape(
+            entry.billion_parameters
+        )
+        return outlook.smallest_card(shape, model_type=entry.model_type or None)
 
     def defaults(
         self, model_name: str = EMBEDDED_MODEL, *, num_train: int | None = None
@@ -207,7 +221,8 @@ class ConfigurationService:
 
     def _description(self, model_name: str) -> Mapping[str, Any]:
         if model_name not in self._described:
-            self._described[model_name] = hub.fetch_config(model_name)
+            revision = hub.newest_revision(model_name)
+            self._described[model_name] = hub.fetch_config(model_name, revision)
         return self._described[model_name]
 
     def _suited_to_size(

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Literal
 
 from medqlora.data.entries import iter_entries
+from medqlora.data.formats import check_kind
 from medqlora.data.fragmentation import TermFragments, TermSet, mean_pieces
 from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.data.preparing.finishing import CARD
@@ -62,6 +63,15 @@ class DatasetService:
         self._folder = workspace.datasets
         self._loader = MedicalDatasetLoader(scratch=workspace.uploads)
         self.imports = ImportService(workspace)
+
+    @staticmethod
+    def check_upload(path: Path) -> None:
+        """Refuses a file that nothing here reads, by its content; see `formats.check_kind`.
+
+        Raises:
+            DataError: It is of no kind that is read.
+        """
+        check_kind(path)
 
     def inspect(self, path: Path, mapping: ColumnMapping | None = None) -> ReadResult:
         """What a file holds and what is wrong with it; nothing is kept.

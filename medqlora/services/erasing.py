@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
+
+from huggingface_hub.constants import HF_HUB_CACHE
 
 from medqlora.errors import AccessError, GpuBusyError, MedQLoRAError
 from medqlora.persistence.atomic import translated_os_errors
@@ -33,7 +36,7 @@ class Erased:
 
 
 def erase_everything(services: Services, typed: str) -> Erased:
-    """Removes drafts, datasets, runs, evaluations, uploads and exports of a workspace.
+    """Removes what came from users in a workspace: data, runs, all kinds of results, reviews.
 
     Args:
         services: Its services; the chat and its conversation end.
@@ -49,27 +52,27 @@ def erase_everything(services: Services, typed: str) -> Erased:
             "Nothing was deleted, because the words were not typed.",
             hint=f'Type "{CONFIRMATION}" into the field, then press the button again.',
         )
-    jobs = (services.training, services.evaluation, services.datasets.imports)
+    jobs = (
+        services.training,
+        services.evaluation,
+        services.panel,
+        services.benchmarks,
+        services.datasets.imports,
+    )
     services.datasets.imports.end_all(IMPORTS_SECONDS)
     if any(one.is_watching for one in jobs):
         raise GpuBusyError(
-            "A run or an evaluation is at work, so nothing was deleted.",
+            "A run, an evaluation, a panel or an exam is at work, so nothing was deleted.",
             hint="Stop it first.",
             holder="",
         )
     services.chat.close()
     workspace = services.workspace
-    folders = (
-        workspace.runs,
-        workspace.evaluations,
-        workspace.imports,
-        workspace.datasets,
-        workspace.uploads,
-    )
     removed = 0
     with translated_os_errors(workspace.root):
-        for folder in folders:
-            for one in folder.iterdir():
+        made = (workspace.panel_items, workspace.outbox, workspace.batches)
+        for folder in (*workspace.of_the_user, *made):
+            for one in folder.iterdir() if folder.is_dir() else ():
                 shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
                 removed += 1
         for archive in workspace.root.glob("*-adapter.zip"):
@@ -82,6 +85,13 @@ def erase_everything(services: Services, typed: str) -> Erased:
 
 def _remains(services: Services) -> tuple[str, ...]:
     remains = ["Base models in the workspace's folder models; nothing of yours is in them."]
+    cache = Path(HF_HUB_CACHE)
+    if cache.is_dir():
+        remains.append(
+            f"Models and lists of datasets from the model hub in {cache}, which other programs of "
+            "this account share: no data of yours, but the names of what was fetched. Delete that "
+            "folder if nothing else needs it."
+        )
     remains.append("The audit log, audit.jsonl in the workspace: who did what, without content.")
     try:
         address = services.mirror.address()

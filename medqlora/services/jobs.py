@@ -19,7 +19,7 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
 from medqlora.persistence.workspace import Workspace, child
-from medqlora.runs.attempts import settle
+from medqlora.runs.attempts import nothing_to_resume, settle
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.heartbeat import PATIENCE_SECONDS
 from medqlora.runs.process import end_processes, jobs_with_processes
@@ -127,9 +127,20 @@ class JobService:
     def snapshot(self, run_id: str) -> RunSnapshot:
         """What a viewer sees of a job now."""
         watched = self._watched.get(run_id)
-        if watched:
+        if watched and (watched.is_watching or watched.snapshot.is_live):
             return watched.snapshot
-        directory = self.directory(run_id)
+        try:
+            found = self._read_snapshot(self.directory(run_id))
+        except PersistenceError:
+            if watched is None:
+                raise
+            return watched.snapshot  # a folder that is away for a while
+        # An end that could not be written is known to its watcher alone; what another process, such
+        # as the command line, did with the job since is in the log alone.
+        return watched.snapshot if watched and watched.snapshot.seq > found.seq else found
+
+    def _read_snapshot(self, directory: RunDirectory) -> RunSnapshot:
+        run_id = directory.run_id
         size = directory.events.stat().st_size if directory.events.exists() else 0
         known = self._settled.get(run_id)
         if (
@@ -227,14 +238,6 @@ class JobService:
             patience_seconds=self.patience_seconds,
             machine_lock=self._workspace.machine_lock if self.needs_machine else None,
         )
-
-
-def nothing_to_resume() -> PersistenceError:
-    """The error for a job that is done or still running."""
-    return PersistenceError(
-        "This run is done or still running, so there is nothing to resume.",
-        hint="Choose a run that was stopped or interrupted.",
-    )
 
 
 def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:

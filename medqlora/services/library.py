@@ -20,6 +20,7 @@ from medqlora.domain.events import RunStarted, RunSucceeded
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError, ModelError
 from medqlora.models import catalog, embedded, hub, on_disk
+from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.adapters import CONFIG, METADATA, WEIGHTS
 from medqlora.persistence.archive import unpack_adapter
 from medqlora.persistence.atomic import translated_os_errors, write_json
@@ -60,12 +61,13 @@ class LibraryService:
             adapter = read_config(staging / CONFIG)
             name = base_model or _named(adapter)
             check_weights(staging / WEIGHTS, adapter, self._described(name))
-            return self._kept(staging, adapter, name)
+            loader = QuantizedModelLoader(models_dir=self._workspace.models)
+            return self._kept(staging, adapter, loader.pinned(_settings(adapter, name)))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 
-    def _kept(self, staging: Path, adapter: ForeignAdapter, name: str) -> str:
-        config = _settings(adapter, name)
+    def _kept(self, staging: Path, adapter: ForeignAdapter, config: QLoRAConfig) -> str:
+        name = config.model_name
         write_json(staging / CONFIG, adapter.to_peft(name))
         write_json(
             staging / METADATA,
@@ -123,7 +125,7 @@ class LibraryService:
                 hint="Choose the base model it was trained on from the list, or put that model's "
                 "files into the workspace's folder models.",
             )
-        return hub.fetch_config(name)
+        return hub.fetch_config(name, hub.newest_revision(name))
 
 
 def _named(adapter: ForeignAdapter) -> str:

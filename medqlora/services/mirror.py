@@ -148,6 +148,8 @@ class MirrorService:
 
     def wait_until_safe(self, run_id: str, seconds: float) -> MirrorStatus | None:
         """How safe a run is, once it is safe or there is trouble, or after `seconds`."""
+        with suppress(PersistenceError):  # a full disk is told by what needs it
+            self.ensure()
         deadline = time.monotonic() + seconds
         while True:
             state = self.state(run_id)

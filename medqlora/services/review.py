@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from medqlora.domain.reasoning import Spoken
 from medqlora.domain.review import RaterProgress, Rating, Review, ReviewItem
 from medqlora.errors import AccessError, EvaluationError, PersistenceError
 from medqlora.evaluation.blind_review import (
@@ -228,8 +229,9 @@ class ReviewService:
                 number=one.index,
                 question=one.base.query,
                 reference=one.reference,
-                base=one.base.response,
-                fine_tuned=one.finetuned.response,
+                # What a model thinks aloud would tell which one it is.
+                base=Spoken.of(one.base.response).answer,
+                fine_tuned=Spoken.of(one.finetuned.response).answer,
             )
             for one in items
         ]

@@ -11,14 +11,13 @@ from pathlib import Path
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.tokenizer import nothing_to_learn
 from medqlora.domain.dataset import DatasetCard
-from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, RunState
 from medqlora.errors import DataError, DiskFullError, MedQLoRAError, PersistenceError
-from medqlora.models.catalog import check_id
+from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
-from medqlora.runs.attempts import close_attempt
+from medqlora.runs.attempts import is_due, nothing_to_resume, turn_down
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
 from medqlora.runs.run_queue import RunQueue
@@ -78,11 +77,11 @@ class TrainingService(JobService):
         Raises:
             DataError: The dataset was not screened for PHI, or no answer would be left to learn.
             GpuBusyError: Another job has the machine.
-            ModelError: The model's name cannot be one.
+            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
             DiskFullError: No space is left.
         """
-        check_id(config.model_name)
         self.check_data(config, dataset_id)
+        config = self._pinned(config)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         return self._begin(
             run_id, lambda: self.create(config, dataset_id, path=self._folder / run_id)
@@ -96,22 +95,29 @@ class TrainingService(JobService):
 
         Raises:
             DataError: See `start`.
-            ModelError: The model's name cannot be one.
+            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
             DiskFullError: No space is left.
         """
-        check_id(config.model_name)
         self.check_data(config, dataset_id)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         directory = self.create(config, dataset_id, path=self._folder / run_id)
-        self._queue.add(directory)
+        try:
+            self._queue.add(directory)
+        except BaseException:
+            shutil.rmtree(directory.path, ignore_errors=True)  # it would wait for ever
+            raise
         return run_id
 
     def queued(self) -> tuple[RunSummary, ...]:
         """The runs that wait for their turn, the next one first."""
-        return tuple(self._summary(one) for one in self._queue.directories())
+        summaries = []
+        for one in self._queue.directories():
+            with suppress(PersistenceError):  # named with the damaged runs
+                summaries.append(self._summary(one))
+        return tuple(summaries)
 
     def remove_from_queue(self, run_id: str) -> None:
-        """Takes a run out of the queue and removes it.
+        """Takes a run out of the queue; a new one is removed, one to go on with stays as it was.
 
         Raises:
             PersistenceError: It is not in the queue, or its turn has come meanwhile.
@@ -124,7 +130,8 @@ class TrainingService(JobService):
                     hint="If its turn has come, stop it instead.",
                 )
             self._queue.remove(directory)
-            shutil.rmtree(directory.path)
+            if not self.snapshot(run_id).attempt:
+                shutil.rmtree(directory.path)
 
     def start_next(self) -> str | None:
         """Starts the next run of the queue and returns its id; None when there is nothing to start.
@@ -138,7 +145,13 @@ class TrainingService(JobService):
             return None
         with self._lock:
             lease = self._take_machine(directory.run_id)
-            if not directory.queued.exists():  # taken out, or another process was faster
+            try:
+                can_start = is_due(directory)
+            except MedQLoRAError as error:
+                turn_down(directory, error)
+                self._watched.pop(directory.run_id, None)  # which does not know of that
+                can_start = False
+            if not can_start:
                 if lease:
                     lease.close()
                 return None
@@ -147,12 +160,35 @@ class TrainingService(JobService):
             except DiskFullError:
                 raise
             except MedQLoRAError as error:
-                # It must not keep the others from their turn.
-                failure = RunFailed(code=error.code, message=error.message, hint=error.hint)
-                with suppress(MedQLoRAError):
-                    close_attempt(directory, failure)
-            self._queue.remove(directory)
+                turn_down(directory, error)
         return directory.run_id
+
+    def enqueue_resume(self, run_id: str, *, accept_differences: bool = False) -> None:
+        """Puts a run that ended before it was done at the end of the queue, to go on from there.
+
+        One that waits already keeps its place.
+
+        Args:
+            run_id: The run.
+            accept_differences: See `resume`; differences of the moment of its turn count as well.
+
+        Raises:
+            CheckpointDiffersError: See `resume`.
+            PersistenceError: It is done, or running.
+            DiskFullError: No space is left.
+        """
+        directory = self.directory(run_id)
+        with self._lock:
+            if directory.queued.exists():
+                return
+            snapshot = self.snapshot(run_id)
+            if not snapshot.can_resume:
+                raise nothing_to_resume()
+            if not accept_differences:
+                refuse_differences(directory)
+            self._queue.add(
+                directory, attempt=snapshot.attempt, accepts_differences=accept_differences
+            )
 
     def resume(self, run_id: str, *, accept_differences: bool = False) -> None:
         """Goes on with a run that ended before it was done.
@@ -176,10 +212,12 @@ class TrainingService(JobService):
 
         Raises:
             DataError: See `start`.
+            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
             PersistenceError: Something is there already.
             DiskFullError: No space is left.
         """
         self.check_data(config, dataset_id)
+        config = self._pinned(config)
         card = self._datasets.card(dataset_id)
         source = self._datasets.folder(dataset_id)
         spec = _spec(path.name, config, card, models_dir=self._workspace.models)
@@ -216,6 +254,9 @@ class TrainingService(JobService):
         """All runs, newest first."""
         return self.readable(self._summary)
 
+    def _pinned(self, config: QLoRAConfig) -> QLoRAConfig:
+        return QuantizedModelLoader(models_dir=self._workspace.models).pinned(config)
+
     def _summary(self, directory: RunDirectory) -> RunSummary:
         return _summary(directory, directory.spec(), self.snapshot(directory.run_id))
 
@@ -246,10 +287,11 @@ def _summary(directory: RunDirectory, spec: JobSpec, snapshot: RunSnapshot) -> R
         points = snapshot.traces.get(trace)
         return points[-1].y if points else None
 
+    is_waiting = directory.queued.exists() and snapshot.state != "running"
     return RunSummary(
         run_id=spec.run_id,
         name=spec.name,
-        state=snapshot.state,
+        state="waiting" if is_waiting else snapshot.state,
         created_at=spec.created_at,
         model_name=spec.config["model_name"],
         dataset_name=spec.dataset["name"],
@@ -258,5 +300,5 @@ def _summary(directory: RunDirectory, spec: JobSpec, snapshot: RunSnapshot) -> R
         loss=newest("loss"),
         eval_loss=newest("eval_loss"),
         has_adapter=directory.adapter.is_dir(),
-        can_resume=snapshot.can_resume,
+        can_resume=snapshot.can_resume and not is_waiting,
     )

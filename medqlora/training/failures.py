@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from medqlora.errors import DiskFullError, MedQLoRAError, OutOfMemoryError, TrainingError
 
-_OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+_OUT_OF_MEMORY_WORDS = (
+    "out of memory",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
 _DISK_FULL_WORDS = ("No space left", "quota exceeded", "File too large", "inline_container")
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Whether a foreign error says that memory ran out, on a GPU or in RAM."""
     return isinstance(error, MemoryError) or any(
         words in str(error) for words in _OUT_OF_MEMORY_WORDS

@@ -29,8 +29,11 @@ def longest_rows(dataset: Dataset, number: int) -> list[Mapping[str, Sequence[in
 
 def row_tokens(dataset: Dataset) -> list[int]:
     """Tokens of each row of a tokenised dataset."""
+    from pyarrow import compute
+
     column = dataset.with_format("arrow")[:]["input_ids"]
-    return [len(one) for one in column]
+    lengths: list[int] = compute.list_value_length(column).to_pylist()
+    return lengths
 
 
 def peak_gib(trainer: Any, rows: Sequence[Mapping[str, Sequence[int]]]) -> float | None:

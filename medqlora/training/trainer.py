@@ -47,6 +47,10 @@ def _never() -> bool:
     return False
 
 
+def _unasked(arguments: SFTConfig) -> None:
+    """Nobody wants to know."""
+
+
 class QLoRATrainer:
     """Trains the adapter of a model.
 
@@ -66,6 +70,8 @@ class QLoRATrainer:
         probe_limit_gib: What torch may hold on the GPU in a step without the optimizer's state; one
             is tried on the longest rows first and the micro-batch halved until it fits. None tries
             nothing.
+        on_ready: Called with the arguments as they are once all was tried, before anything is
+            learned.
     """
 
     def __init__(
@@ -84,6 +90,7 @@ class QLoRATrainer:
         should_save: Callable[[], bool] = _never,
         save_minutes: float = 0.0,
         probe_limit_gib: float | None = None,
+        on_ready: Callable[[SFTConfig], object] = _unasked,
     ) -> None:
         self._model = model
         self._tokenizer = tokenizer
@@ -99,6 +106,7 @@ class QLoRATrainer:
         self._should_save = should_save
         self._save_minutes = save_minutes
         self._probe_limit_gib = probe_limit_gib
+        self._on_ready = on_ready
         self._begun_at: float | None = None
         self._last_step: StepLogged | None = None
         self._encoded_folder: tempfile.TemporaryDirectory[str] | None = None
@@ -139,6 +147,7 @@ class QLoRATrainer:
         self._arguments.eval_on_start = self._eval_dataset is not None and self._resume_from is None
         suit_to_processes(self._arguments)
         trainer = self._build(dataset, in_step(callback))
+        self._on_ready(self._arguments)
         self._begun_at = time.monotonic()
         try:
             trainer.train(

@@ -95,7 +95,7 @@ def test_a_reviewers_page_is_told_of_compare_alone(reachable: App) -> None:
         assert not any(one.startswith(("dataset-", "train-", "owner-")) for one in used)
 
 
-def test_reviewers_neither_upload_nor_fetch_files(reachable: App) -> None:
+def test_reviewers_neither_upload_nor_fetch_files_of_others(reachable: App) -> None:
     client = visitor(reachable, "reviewer")
     assert client.post("gradio_api/upload", files={"files": b"a"}).status_code == 403
     assert client.get("gradio_api/file=/tmp/a").status_code == 403

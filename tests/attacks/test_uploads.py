@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import os
+import pickle
 import socket
 import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from medqlora.persistence.workspace import Workspace
@@ -69,3 +72,53 @@ def test_a_file_over_the_limit_is_refused_and_leaves_nothing(narrow: App) -> Non
 
 def test_a_file_under_the_limit_is_taken(narrow: App) -> None:
     assert upload(narrow, 2 * MEGABYTE) == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"),
+    [
+        ("pairs.csv", b"\x7fELF\x02\x01\x01" + b"\0" * 60, "a program"),
+        ("pairs.json", b"MZ\x90\0" + b"\0" * 60, "a Windows program"),
+        ("pairs.xlsx", b"\x89PNG\r\n\x1a\n" + b"\0" * 60, "a picture"),
+        ("pairs.jsonl", pickle.dumps({"question": "a"}), "a Python pickle"),
+        ("pairs.parquet", b"\x80\x04\x95" + b"\0" * 60, "a Python pickle"),
+        ("pairs.txt", bytes(range(256)) * 4, "of no kind that can be read"),
+        ("pairs.tsv", b"<!doctype html><script>alert(1)</script>", "a web page"),
+        ("pairs.zip", b"PK\x03\x04" + b"\0" * 60, "damaged"),
+    ],
+)
+def test_what_is_no_table_is_refused_by_its_content_and_gone_at_once(
+    narrow: App, name: str, content: bytes, kind: str
+) -> None:
+    temporary = narrow.workspace.parent / "tmp"
+    good = ("files", ("good.csv", b"question,answer\nWhat is it?,It is that.\n"))
+    before = set(temporary.rglob("*.*"))
+    answer = httpx.post(
+        narrow.url + "gradio_api/upload",
+        files=[good, ("files", (name, content))],
+        timeout=30,
+        trust_env=False,
+    )
+    assert answer.status_code == 415
+    assert kind in answer.text
+    assert "Traceback" not in answer.text
+    assert {one for one in temporary.rglob("*.*") if one.is_file()} <= before
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("no-ending", b'{"question": "What is it?", "answer": "It is that."}\n' * 3),
+        ("table.xml", "question;answer\nWie heißt es?;So.\n".encode("utf-16")),
+        ("packed.gz", gzip.compress(b"question,answer\na,b\n")),
+    ],
+)
+def test_data_is_taken_whatever_it_is_called(narrow: App, name: str, content: bytes) -> None:
+    answer = httpx.post(
+        narrow.url + "gradio_api/upload",
+        files={"files": (name, content)},
+        timeout=30,
+        trust_env=False,
+    )
+    assert answer.status_code == 200
+    assert Path(answer.json()[0]).read_bytes() == content

@@ -28,6 +28,7 @@ SAMPLES = [
     ),
     events.EvalLogged(step=1, eval_loss=2.0),
     events.MemorySampled(source="ram", used_gib=1.0, limit_gib=2.0),
+    events.MemoryExpected(source="gpu", expected_gib=5.3, num_tokens=800),
     events.CheckpointSaved(step=1, size_bytes=10),
     events.ItemEvaluated(
         index=1, total=2, base_scores={"token_f1": 0.1}, finetuned_scores={"token_f1": 0.2}

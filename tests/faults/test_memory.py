@@ -21,15 +21,24 @@ from medqlora.domain.events import (
     StepLogged,
 )
 from medqlora.persistence.adapters import AdapterSaver
+from medqlora.runs.found_batches import FoundBatch, found_batches
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.process import recorded_process
 from medqlora.services import Services
 from tests.faults.faulty_worker import Inject
-from tests.faults.runs import CONFIG, assert_one_end_each, events_of, weights
+from tests.faults.runs import CONFIG, assert_one_end_each, events_of, warnings_of, weights
 from tests.waiting import wait_for_end, wait_until
 
 # Without dropout, whose random numbers depend on the micro-batch.
 EXACT = CONFIG.changed(dropout=0.0, per_device_train_batch_size=4)
+KEPT = FoundBatch(
+    per_device_train_batch_size=4,
+    gradient_accumulation_steps=1,
+    gradient_checkpointing=False,
+    engine="another",
+    num_tokens=1,
+    run_id="earlier",
+)
 SMALL = EXACT.changed(per_device_train_batch_size=2, gradient_accumulation_steps=2)
 
 
@@ -40,8 +49,11 @@ def test_out_of_memory_at_the_first_step_ends_like_the_run_with_the_small_batch(
     card = services.datasets.prepare(qa_file)
     inject("out_of_memory", rows=2, where=where)
     run_id = services.training.start(EXACT, card.dataset_id)
+    kept = found_batches(services.training.directory(run_id).spec())
+    kept.keep(KEPT)
     snapshot = wait_for_end(services.training, run_id)
     assert snapshot.state == "succeeded", snapshot.messages
+    assert kept.find() is None
     [adjusted] = events_of(services, run_id, ParametersAdjusted)
     changes = {one.name: (one.old, one.new) for one in adjusted.adjustments}
     assert changes == {
@@ -135,6 +147,52 @@ def test_batch_1_out_of_memory_ends_with_advice_and_the_next_run_starts(
     inject()
     again = services.training.start(config.changed(max_steps=1), card.dataset_id)
     assert wait_for_end(services.training, again).state == "succeeded"
+
+
+def test_a_model_too_large_to_load_is_loaded_once_more_and_then_in_4_bits(
+    services: Services, qa_file: Path, inject: Inject
+) -> None:
+    card = services.datasets.prepare(qa_file)
+    inject("memory_short_in_loading", fits="4 bits", where="gpu")
+    run_id = services.training.start(
+        EXACT.changed(quantization="none", max_steps=1), card.dataset_id
+    )
+    wait_until(lambda: not services.training.snapshot(run_id).is_live, seconds=600)
+    snapshot = services.training.snapshot(run_id)
+    assert snapshot.state == "succeeded", snapshot.messages
+    [first, second] = events_of(services, run_id, RunFailed)
+    assert {first.code, second.code} == {"out_of_memory_loading"}
+    assert "tried once more by itself, in a new process" in first.hint
+    assert "quantization nf4 in place of none" in second.hint
+    assert "what held the memory may be gone" in warnings_of(services, run_id)
+    [adjusted] = events_of(services, run_id, ParametersAdjusted)
+    assert [(one.name, one.old, one.new) for one in adjusted.adjustments] == [
+        ("quantization", "none", "nf4")
+    ]
+    assert any("a quarter of the memory" in one.text for one in snapshot.messages)
+    assert_one_end_each(services, run_id)
+    used = AdapterSaver.metadata(str(services.training.directory(run_id).adapter))
+    assert used["training_config"]["quantization"] == "nf4"
+
+
+def test_a_model_that_cannot_be_loaded_at_all_ends_with_advice_and_nothing_is_held(
+    services: Services, qa_file: Path, inject: Inject
+) -> None:
+    card = services.datasets.prepare(qa_file)
+    inject("memory_short_in_loading", fits="nothing", where="ram")
+    config = EXACT.changed(per_device_train_batch_size=1, max_steps=1)
+    run_id = services.training.start(config, card.dataset_id)
+    wait_until(lambda: not services.training.snapshot(run_id).is_live, seconds=600)
+    outcome = services.training.snapshot(run_id).outcome
+    assert isinstance(outcome, RunFailed)
+    assert outcome.code == "out_of_memory_loading"
+    assert config.model_name in outcome.message
+    assert "No smaller batch helps" in outcome.hint
+    assert "use a machine with more memory" in outcome.hint  # nothing is smaller than this model
+    assert len(events_of(services, run_id, RunStarted)) == 2
+    assert_one_end_each(services, run_id)
+    assert recorded_process(services.training.directory(run_id).worker_file) is None
+    GpuLease.acquire(services.workspace.machine_lock, holder="test").close()
 
 
 def test_a_stop_while_memory_runs_out_is_the_end(

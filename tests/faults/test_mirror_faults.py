@@ -22,6 +22,7 @@ from medqlora.services import Services
 from medqlora.services.mirror import MirrorStatus
 from tests.mirrored_runs import FakeRun, contents
 from tests.running_app import App, free_port
+from tests.services.reviewing import EVALUATION, RUN, pairs, write_evaluation
 from tests.waiting import wait_until
 
 PLUGIN = Path(__file__).parents[1] / "persistence" / "faulty_storage"
@@ -142,6 +143,24 @@ def test_a_fault_is_said_nothing_is_harmed_and_the_copy_catches_up(
     storage.is_mended()
     wait_until_safe(services, run, 20)
     assert restored_step(storage, tmp_path, run) == 20
+
+
+def test_an_evaluation_is_safe_once_a_torn_storage_took_all_of_it(
+    services: Services, storage: Faulty, start: Callable[..., psutil.Popen], tmp_path: Path
+) -> None:
+    run = FakeRun.begin(services.workspace, RUN)
+    run.save(10)
+    run.succeed()
+    start()
+    wait_until_safe(services, run, 10)
+    storage.breaks("silent-tear")
+    write_evaluation(services.workspace, pairs(3))
+    wait_until(lambda: "damaged" in state(services, run).message, seconds=SECONDS)
+    storage.is_mended()
+    wait_until_safe(services, run, 10)
+    new = Services.open(tmp_path / "another-machine", mirror=storage.address)
+    new.mirror.restore(run.run_id)
+    assert new.evaluation.items(EVALUATION) == services.evaluation.items(EVALUATION)
 
 
 def test_files_that_vanish_or_turn_to_zero_bytes_are_made_good_by_the_next_copy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,23 @@ def run(workspace: Path, *arguments: str) -> tuple[int, dict[str, Any], str]:
     )
     assert "Traceback" not in done.stderr
     return done.returncode, json.loads(done.stdout), done.stderr
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_reader_that_goes_away_is_met_with_silence(tmp_path: Path, form: list[str]) -> None:
+    for number in range(3):
+        FakeRun.begin(Workspace.open(tmp_path), f"20261122-10150{number}-pairs-0001")
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as pipe:
+        done = subprocess.run(
+            [sys.executable, "-m", "medqlora", "runs", *form, "--workspace", str(tmp_path)],
+            cwd=ROOT,
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_inspect_counts_what_is_in_a_file(tmp_path: Path, qa_file: Path) -> None:

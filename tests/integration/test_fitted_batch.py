@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from pathlib import Path
 
 import psutil
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
-from medqlora.domain.events import ParametersAdjusted
+from medqlora.domain.events import MemoryExpected, ParametersAdjusted
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.workspace import Workspace
 from medqlora.services import Services
+from medqlora.services.jobs import run_in_foreground
 from tests.waiting import wait_for_end
 
 
@@ -42,3 +44,23 @@ def test_a_batch_that_would_not_fit_is_lowered_and_the_effective_batch_kept(
     used = QLoRAConfig.from_dict(AdapterSaver.metadata(str(directory.adapter))["training_config"])
     assert used.per_device_train_batch_size < 256
     assert used.effective_batch_size == 256
+
+    # The forecast was recorded when training began, and stands beside what was measured since.
+    [expected] = [one for one in directory.read_events() if isinstance(one, MemoryExpected)]
+    assert expected.source == "ram"
+    assert 0 < expected.num_tokens <= used.per_device_train_batch_size * used.max_seq_length
+    check = snapshot.memory_check
+    assert check is not None
+    assert check.forecast_gib == expected.expected_gib
+    assert 0 < check.measured_gib <= snapshot.peak_memory_gib
+    page = services.report.write(directory, tiny_workspace.uploads).read_text(encoding="utf-8")
+    assert html.escape(check.message) in page
+
+    # The next run of this kind begins with what was found, and says where it comes from.
+    following = services.training.create(
+        config, card.dataset_id, path=tiny_workspace.runs / "following"
+    )
+    run_in_foreground(services.workspace, following, on_snapshot=lambda snapshot: None)
+    [same] = [one for one in following.read_events() if isinstance(one, ParametersAdjusted)]
+    assert [one.new for one in same.adjustments] == [one.new for one in adjusted.adjustments]
+    assert f"fitted in {run_id}" in same.adjustments[0].reason

@@ -11,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
-from medqlora.domain.events import RunStarted
+from medqlora.domain.events import Outcome, RunStarted, RunStopped
 from medqlora.errors import GpuBusyError, PersistenceError
+from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.run_directory import RunDirectory
 from medqlora.services import Services
+from tests.mirrored_runs import FakeRun
 from tests.page_client import PageClient
 from tests.running_app import App, free_port
 from tests.waiting import wait_for_end, wait_for_step, wait_until
@@ -150,6 +152,68 @@ def test_the_queue_survives_a_server_that_is_killed(services: Services) -> None:
         (running / "stop").touch()
         app.stop()
         wait_until(lambda: not RunDirectory(running).snapshot().is_live)
+
+
+def test_a_stopped_run_waits_in_the_queue_to_go_on_and_survives_the_server_too(
+    services: Services,
+) -> None:
+    """Another process has the machine: the page queues the resume, once for twenty presses."""
+    training = services.training
+    run_id = "20261122-101500-stopped-0001"
+    directory = training.create(SHORT, dataset(services), path=services.workspace.runs / run_id)
+    with EventLogWriter(directory.events, run_id=run_id) as log:
+        log.append(RunStarted(job="train"))
+        log.append(RunStopped(step=0))
+    lease = GpuLease.acquire(services.workspace.machine_lock, holder="the command line")
+    app = App(services.workspace.root, free_port())
+    app.start()
+    page, second = PageClient(app.url), PageClient(app.url)
+    try:
+        for one in (page, second):
+            one.do("tab-train", "select")
+        # Two who look at the same run press at once: the first learns that the machine is busy.
+        page.do("train-resume", "click", run_id, False, "Resume")
+        second.do("train-resume", "click", run_id, False, "Add to the queue, to go on")
+        second.close()
+        assert ids(services) == [run_id]
+        shown = str(page.do("tab-train", "select"))
+        assert "Waiting for their turn" in shown
+        page.close()
+        app.stop(signal.SIGKILL)
+        app.start()
+        page = PageClient(app.url)
+        assert ids(services) == [run_id]
+        assert len(directory.read_events()) == 2
+        lease.close()
+        wait_until(lambda: directory.snapshot().state == "succeeded")
+        assert ids(services) == []
+        turns = [
+            type(one).__name__
+            for one in directory.read_events()
+            if isinstance(one, RunStarted | Outcome)
+        ]
+        assert turns == ["RunStarted", "RunStopped", "RunStarted", "RunSucceeded"]
+    finally:
+        page.close()
+        app.stop()
+
+
+def test_the_command_line_queues_a_resume(services: Services) -> None:
+    run = FakeRun.begin(services.workspace)
+    run.stop(3)
+    command = [sys.executable, "-m", "medqlora", "resume", run.run_id, "--queue", "--json"]
+    for _ in range(2):
+        done = subprocess.run(
+            [*command, "--workspace", str(services.workspace.root)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        assert (document["state"], document["position"]) == ("waiting", 1)
+    assert ids(services) == [run.run_id]
 
 
 def start_from(page: PageClient, services: Services, *, steps: int, button: str) -> None:

@@ -2,6 +2,7 @@
 
 `someone/tiny` is whole, `someone/encoder` does not continue text, `someone/gated` asks for consent,
 `someone/weights-only` has no description, every other id is unknown.
+`push` publishes a new commit, `forget` takes the older ones away.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+PUSHED = "fedcba9876543210fedcba9876543210fedcba98"
 
 
 def _models(tiny_model: Path) -> dict[str, dict[str, bytes]]:
@@ -30,45 +33,86 @@ def _models(tiny_model: Path) -> dict[str, dict[str, bytes]]:
     }
 
 
+@dataclass(slots=True)
+class ModelHub:
+    """What the hub holds.
+
+    Attributes:
+        endpoint: Its address, for `HF_ENDPOINT`.
+        commits: The files of each model by commit, the newest commit last.
+    """
+
+    endpoint: str
+    commits: dict[str, dict[str, dict[str, bytes]]]
+
+    def push(self, name: str, file: str, content: bytes) -> None:
+        """A vendor publishes another `file` of the model called `name`."""
+        files = next(reversed(self.commits.values()))[name]
+        self.commits[PUSHED] = {name: {**files, file: content}}
+
+    def forget(self) -> None:
+        """All commits but the newest are taken away."""
+        for old in list(self.commits)[:-1]:
+            del self.commits[old]
+
+
 class _Hub(BaseHTTPRequestHandler):
-    models: Mapping[str, Mapping[str, bytes]]
+    hub: ModelHub
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0].strip("/")
         if path.startswith("api/models/"):
-            self._describe("/".join(path.split("/")[2:4]), is_tree="/tree/" in path)
+            parts = path.split("/")
+            asked = parts[5] if parts[4:5] in (["tree"], ["revision"]) else "main"
+            self._describe("/".join(parts[2:4]), asked, is_tree="/tree/" in path)
         else:
             self._give(path)
 
     do_HEAD = do_GET
 
-    def _describe(self, name: str, *, is_tree: bool) -> None:
-        if name not in self.models:
-            self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+    def _describe(self, name: str, asked: str, *, is_tree: bool) -> None:
+        commit, files = self._files(name, asked)
+        if files is None:
             return
-        files = self.models[name]
         tree = [
             {"type": "file", "path": one, "size": len(kept), "oid": hashlib.sha1(kept).hexdigest()}
             for one, kept in files.items()
         ]
-        about = {"id": name, "sha": COMMIT, "siblings": [{"rfilename": one} for one in files]}
-        self._answer(200, json.dumps(tree if is_tree else about).encode(), {})
+        about = {"id": name, "sha": commit, "siblings": [{"rfilename": one} for one in files]}
+        self._answer(200, json.dumps(tree if is_tree else about).encode(), {}, commit)
 
     def _give(self, path: str) -> None:
-        found = re.fullmatch("([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
-        name, file = found.groups() if found else ("", "")
-        kept = self.models.get(name, {})
+        found = re.fullmatch("([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
+        name, asked, file = found.groups() if found else ("", "main", "")
+        commit, files = self._files(name, asked)
+        if files is None:
+            return
         if name == "someone/gated":
             self._answer(403, b"", {"X-Error-Code": "GatedRepo"})
-        elif file not in kept:
-            self._answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+        elif file not in files:
+            self._answer(404, b"", {"X-Error-Code": "EntryNotFound"}, commit)
         else:
-            tag = hashlib.sha256(kept[file]).hexdigest()
-            self._answer(200, kept[file], {"ETag": f'"{tag}"'})
+            tag = hashlib.sha256(files[file]).hexdigest()
+            self._answer(200, files[file], {"ETag": f'"{tag}"'}, commit)
 
-    def _answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+    def _files(self, name: str, asked: str) -> tuple[str, Mapping[str, bytes] | None]:
+        """The commit and its files; or None, once it was answered that there are none."""
+        newest = next(
+            (one for one in reversed(self.hub.commits) if name in self.hub.commits[one]), ""
+        )
+        commit = newest if asked == "main" else asked
+        if not newest:
+            self._answer(404, b"", {"X-Error-Code": "RepoNotFound"})
+        elif name not in self.hub.commits.get(commit, {}):
+            self._answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
+        else:
+            return commit, self.hub.commits[commit][name]
+        return "", None
+
+    def _answer(self, status: int, body: bytes, headers: dict[str, str], commit: str = "") -> None:
         self.send_response(status)
-        for key, value in {**headers, "X-Repo-Commit": COMMIT}.items():
+        known = {"X-Repo-Commit": commit} if commit else {}
+        for key, value in {**headers, **known}.items():
             self.send_header(key, value)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -80,10 +124,18 @@ class _Hub(BaseHTTPRequestHandler):
 
 
 @contextmanager
+def model_hub(tiny_model: Path) -> Iterator[ModelHub]:
+    """Serves the models."""
+    hub = ModelHub("", {COMMIT: _models(tiny_model)})
+    with ThreadingHTTPServer(("127.0.0.1", 0), type("Hub", (_Hub,), {"hub": hub})) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        hub.endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+        yield hub
+        server.shutdown()
+
+
+@contextmanager
 def hub_of(tiny_model: Path) -> Iterator[str]:
     """Serves the models and gives the address for `HF_ENDPOINT`."""
-    serving = type("Hub", (_Hub,), {"models": _models(tiny_model)})
-    with ThreadingHTTPServer(("127.0.0.1", 0), serving) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with model_hub(tiny_model) as hub:
+        yield hub.endpoint

@@ -12,8 +12,41 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.models.hub_stand_in import hub_of
+from tests.models.hub_stand_in import COMMIT, PUSHED, hub_of, model_hub
 
+PIN = """
+import sys
+from pathlib import Path
+from medqlora.config.qlora import QLoRAConfig
+from medqlora.errors import MedQLoRAError
+from medqlora.models.loader import QuantizedModelLoader
+place, name, revision = sys.argv[1:]
+try:
+    loader = QuantizedModelLoader(models_dir=Path(place))
+    config = loader.pinned(QLoRAConfig(name, model_revision=revision))
+    folder = Path(QuantizedModelLoader(models_dir=Path(place)).find(config))
+    print(config.model_revision, folder.name)
+except MedQLoRAError as error:
+    print(error.code, error.message)
+"""
+RECORD = """
+import sys
+from pathlib import Path
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.errors import ConfigError
+from medqlora.services import Services
+services = Services.open(Path(sys.argv[1]))
+card = services.datasets.prepare(Path(sys.argv[2]))
+config = QLoRAConfig("someone/tiny")
+run = services.training.create(config, card.dataset_id, path=services.workspace.runs / "a")
+print("run", run.spec().config["model_revision"])
+try:
+    local = QLoRAConfig(EMBEDDED_MODEL, model_revision="0" * 40)
+    services.training.create(local, card.dataset_id, path=services.workspace.runs / "b")
+except ConfigError as error:
+    print("local", error.code)
+services.close()
+"""
 NOBODY = "http://127.0.0.1:9"
 ASK = """
 import json, sys
@@ -101,6 +134,37 @@ def test_what_was_fetched_once_needs_no_network_again(tiny_model: Path, tmp_path
     assert again == first
     [said] = asked("someone/tiny", endpoint=NOBODY, tmp_path=tmp_path)
     assert said["fits"]
+
+
+def test_a_push_by_the_vendor_does_not_change_what_a_run_uses(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    place, home = str(tmp_path / "models"), tmp_path / "home"
+
+    def pinned(revision: str, *, home: Path = home) -> list[str]:
+        told = output_of(PIN, place, "someone/tiny", revision, endpoint=hub.endpoint, home=home)
+        return told.split()
+
+    with model_hub(tiny_model) as hub:
+        assert pinned("") == [COMMIT, COMMIT]
+        config = (tiny_model / "config.json").read_bytes()
+        hub.push("someone/tiny", "config.json", config + b"\n\n")
+        assert pinned(COMMIT) == [COMMIT, COMMIT]  # kept here
+        assert pinned(COMMIT, home=tmp_path / "other") == [COMMIT, COMMIT]  # fetched again
+        hub.forget()
+        assert pinned(COMMIT) == [COMMIT, COMMIT]  # still here
+        gone = " ".join(pinned(COMMIT, home=tmp_path / "third"))
+        assert gone.startswith(f"model_error Revision {COMMIT[:12]} of someone/tiny is neither")
+        assert pinned("") == [PUSHED, PUSHED]
+
+
+def test_a_run_has_the_revision_of_its_model_on_record(
+    tiny_model: Path, tmp_path: Path, qa_file: Path
+) -> None:
+    with model_hub(tiny_model) as hub:
+        place = str(tmp_path / "workspace")
+        told = output_of(RECORD, place, str(qa_file), endpoint=hub.endpoint, home=tmp_path / "home")
+    assert told.split() == ["run", COMMIT, "local", "config_error"]
 
 
 def test_a_model_in_the_workspace_is_used_before_the_hub(tiny_model: Path, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ import multiprocessing
 import threading
 from pathlib import Path
 
+import pytest
+
 from medqlora.domain.events import EvalLogged, PhaseChanged, RunStarted
+from medqlora.errors import PersistenceError
 from medqlora.runs.event_log import EventLogReader, EventLogWriter, read_events
 
 
@@ -77,3 +80,12 @@ def test_a_second_writer_waits_until_the_first_is_gone(tmp_path: Path) -> None:
         log.append(PhaseChanged(phase="first"))
     other.join(timeout=20)
     assert [event.seq for event in read_events(path)] == [1, 2]
+
+
+def test_a_log_whose_last_line_is_damaged_is_told_and_left_unlocked(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(b"\0\0\0\n")
+    for _ in range(2):  # a lock that was kept would make the second wait for ever
+        with pytest.raises(PersistenceError, match="damaged"):
+            EventLogWriter(path, run_id="a-run")
+    assert path.read_bytes() == b"\0\0\0\n"

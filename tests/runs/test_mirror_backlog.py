@@ -56,6 +56,16 @@ def test_a_run_is_due_when_it_begins_when_it_saves_and_when_it_ends(
     assert backlog.is_safe(run.run_id)
 
 
+def test_a_clock_that_is_set_back_does_not_put_the_next_try_off(
+    backlog: MirrorBacklog, run: FakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backlog.failed(run.run_id, StorageUnavailableError("It hangs.", hint="Wait."))
+    assert backlog.due() is None
+    a_day_before = time.time() - 86_400
+    monkeypatch.setattr("medqlora.runs.mirror_backlog.time.time", lambda: a_day_before)
+    assert backlog.due() == run.run_id
+
+
 def test_what_is_known_survives_a_restart_and_counts_for_its_place_alone(
     backlog: MirrorBacklog, run: FakeRun, workspace: Workspace
 ) -> None:

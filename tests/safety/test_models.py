@@ -64,6 +64,32 @@ def test_what_loads_a_model_says_that_its_code_is_not_run() -> None:
     assert seen >= 5
 
 
+FETCHING = (".from_pretrained", "snapshot_download", "hf_hub_download")
+# Neither has a way to say "this folder alone"; both are given the folder that was resolved before.
+GIVEN_A_FOLDER = {
+    ("transformers_engine.py", "PeftModel.from_pretrained"),
+    ("unsloth_engine.py", "FastLanguageModel.from_pretrained"),
+}
+
+
+def test_nothing_is_fetched_but_at_a_revision() -> None:
+    seen = 0
+    for file in product_files():
+        for call in calls(file):
+            name = ast.unparse(call.func)
+            if not name.endswith(FETCHING):
+                continue
+            seen += 1
+            given = {one.arg: ast.unparse(one.value) for one in call.keywords}
+            if None in given:  # the options of the transformers engine
+                assert '"local_files_only": True' in file.read_text(), name_of(file)
+                continue
+            is_pinned = "revision" in given and given["revision"] != "None"
+            is_here = given.get("local_files_only") == "True"
+            assert is_pinned or is_here or (file.name, name) in GIVEN_A_FOLDER, name_of(file)
+    assert seen >= 10
+
+
 def test_weights_are_fetched_as_safetensors_alone() -> None:
     text = (ROOT / "medqlora/models/hub.py").read_text()
     assert "*.safetensors" in text

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from medqlora.data.prompts import clinical_prompts
+from medqlora.domain.evaluation import FilterResult
 from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import EvaluationError
 from medqlora.services.chat import ChatUpdate
@@ -50,6 +52,15 @@ def test_a_model_that_answers_nothing_is_said_to() -> None:
     assert turns["base"][-1]["content"] == ""  # what goes back to the model is what it said
     assert difference == ""
     assert exchanges(turns) == [Exchange(question="Why?", left="", right="Because.")]
+
+
+def test_a_question_that_was_not_passed_on_has_no_difference() -> None:
+    refused = FilterResult(allowed=False, flags=(), shown_text="Not passed on.", original_text="")
+    done = ChatUpdate(
+        phase="Done", base_text="Not passed on.", tuned_text="Not passed on.", is_done=True
+    )
+    assert "the same" in shown(done, ASKED, ASKED, NAMES)[-1]
+    assert shown(replace(done, asked=refused), ASKED, ASKED, NAMES)[-1] == ""
 
 
 def test_conversations_stay_in_step_when_one_answer_has_not_begun() -> None:

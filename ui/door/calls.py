@@ -120,6 +120,15 @@ class Calls:
         while len(self._tabs) > MAX_TABS:
             self._tabs.popitem(last=False)
 
+    def check_tab(self, tab: str, visitor: str) -> None:
+        """Refuses what was made for a tab that is not the visitor's.
+
+        Raises:
+            RefusedCall: It is somebody else's, or nobody's.
+        """
+        if self._tabs.get(tab) != visitor:
+            raise RefusedCall(403, "Only the owner may do this.")
+
     def shown_to_reviewers(self) -> frozenset[int]:
         """The handlers that a reviewer's page is told of."""
         return self._allowed[Role.REVIEWER]

@@ -103,10 +103,14 @@ def config_for_reviewers(config: dict[str, Any], allowed: frozenset[int]) -> dic
         if str(props.get("elem_id") or "").startswith("owner-"):
             props["visible"] = False
     inside = {number for node in top if node["id"] in shown for number in _ids(node)}
+    # What goes on from a handler has no control of its own: it belongs where the handler does.
     in_browser = [
         one
         for one in config["dependencies"]
-        if not one["backend_fn"] and one["targets"] and one["targets"][0][0] in inside
+        if not one["backend_fn"]
+        and (
+            one["trigger_after"] in allowed or any(target in inside for target, _ in one["targets"])
+        )
     ]
     return {**config, "dependencies": sorted(handlers + in_browser, key=lambda one: one["id"])}
 

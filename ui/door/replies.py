@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from ui.door import headers, pages
 from ui.door.bodies import Message, Send
 from ui.door.headers import HeaderList
-from ui.door.requests import ENTER, LOGIN, Asked
+from ui.door.requests import ENTER, LOGIN, Asked, Kind
 
 
 @dataclass(slots=True)
@@ -60,6 +60,8 @@ class Reply:
         extra: HeaderList = [(b"retry-after", b"5")] if status in (429, 503) else []
         if self.asked.path in (LOGIN, ENTER) and self.asked.wants_html:
             await self.body(status, pages.login_page(sentence), "text/html; charset=utf-8", extra)
+        elif self.asked.kind is Kind.UPLOAD:  # the page shows the answer as it is
+            await self.body(status, sentence.encode(), "text/plain; charset=utf-8", extra)
         else:
             told = json.dumps({"detail": sentence, "error": sentence}).encode()
             await self.body(status, told, "application/json", extra)

@@ -1,18 +1,21 @@
 """An upload before Gradio takes it: its size, how many files, and the room on the disk.
 
-What is in a file is looked at when it is read (`medqlora.data.formats`), by content and never by
-name. Files are removed with age by `sweep`, whatever became of them.
+Once it is here its first bytes have to be those of a kind that is read, whatever its name says;
+what is in it is looked at when it is read (`medqlora.data.formats`). Files are removed with age by
+`sweep`, whatever became of them.
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from medqlora.errors import DataError
 from ui.door.requests import RefusedCall
 
 MAX_FILES_AT_ONCE: Final = 5
@@ -31,10 +34,12 @@ class UploadRules:
     Attributes:
         folder: Where all of it lies, Gradio's own copies too.
         max_bytes: Largest file.
+        check_kind: Raises DataError for a file of a kind that nothing here reads.
     """
 
     folder: Path
     max_bytes: int
+    check_kind: Callable[[Path], None]
 
     def check(self, content_length: int | None) -> None:
         """Refuses what is too large or finds no room.
@@ -53,6 +58,24 @@ class UploadRules:
             raise RefusedCall(
                 507, "There are too many uploads already. They are removed an hour after they came."
             )
+
+    def check_content(self, answer: bytes) -> None:
+        """Refuses an upload of which a file is of another kind, and removes all of it.
+
+        Args:
+            answer: What Gradio says of it: the paths of its files as JSON.
+
+        Raises:
+            RefusedCall: It is not kept.
+        """
+        files = [Path(one) for one in json.loads(answer)]
+        try:
+            for one in files:
+                self.check_kind(one)
+        except DataError as error:
+            for one in files:
+                one.unlink(missing_ok=True)
+            raise RefusedCall(415, f"{error.message} {error.hint}") from error
 
 
 def boundary_of(content_type: str) -> bytes:

@@ -5,7 +5,7 @@ place. What the columns mean is for `data.columns`. A new format is one module a
 `FORMATS`.
 """
 
-from medqlora.data.formats.picking import FORMATS, open_tables
+from medqlora.data.formats.picking import FORMATS, check_kind, open_tables
 from medqlora.data.formats.rows import Row, Table
 
-__all__ = ["FORMATS", "Row", "Table", "open_tables"]
+__all__ = ["FORMATS", "Row", "Table", "check_kind", "open_tables"]

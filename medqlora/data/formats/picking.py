@@ -124,6 +124,23 @@ def open_tables(path: Path, scratch: Path | None = None) -> Iterator[list[Table]
         yield tables
 
 
+def check_kind(path: Path) -> None:
+    """Refuses a file of no kind that is read, by its first bytes; what it packs is not looked at.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DataError: It is too large, empty, damaged or of another kind.
+    """
+    source = Source(path, path.name)
+    _check_file(source)
+    if not is_gzip(source):
+        look = _look(source)
+        if not _is_archive(look):
+            _format_of(look)
+
+
 def _check_file(source: Source) -> None:
     if not source.path.is_file():
         raise refused(
@@ -161,6 +178,10 @@ def _tables_of_zip(source: Source, folder: Path) -> list[Table]:
 
 
 def _read(look: _Look) -> list[Table]:
+    return _format_of(look).read(look.source)
+
+
+def _format_of(look: _Look) -> Format:
     source = look.source
     if is_text(look.head) and not look.text:
         raise refused(source, "is empty.", hint=_GIVE_A_TABLE)
@@ -168,7 +189,7 @@ def _read(look: _Look) -> list[Table]:
         raise refused(source, f"is {kind}, not a table.", hint=_GIVE_A_TABLE)
     for format in FORMATS:
         if format.fits(look):
-            return format.read(source)
+            return format
     raise refused(source, "is not text and of no kind that can be read.", hint=_GIVE_A_TABLE)
 
 

@@ -189,8 +189,25 @@ def little_memory(trainer: Any, inputs: Any) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 
 
+def memory_short_in_loading(module: ModuleType) -> None:
+    """Weights that are not stored in 4 bits, or any, are an allocation that cannot be."""
+    original = module.PreTrainedModel.from_pretrained.__func__
+
+    def from_pretrained(cls: Any, *arguments: Any, **named: Any) -> Any:
+        import torch
+
+        if FAULT["fits"] != "4 bits" or named.get("quantization_config") is None:
+            if FAULT.get("where") == "gpu":
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+            torch.empty(2**55)
+        return original(cls, *arguments, **named)
+
+    module.PreTrainedModel.from_pretrained = classmethod(from_pretrained)
+
+
 CHANGES: dict[str, tuple[str, Change]] = {
     "out_of_memory": ("transformers.trainer", before_each_step(out_of_memory)),
+    "memory_short_in_loading": ("transformers.modeling_utils", memory_short_in_loading),
     "little_memory": ("transformers.trainer", before_each_step(little_memory)),
     "poison": ("transformers.trainer", before_each_step(poison)),
     "poison_gradient": ("transformers.trainer", poison_gradient),
