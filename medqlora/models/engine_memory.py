@@ -1,6 +1,6 @@
 """What a training step takes beside weights and adapter, for each engine: measured constants.
 
-The programs that measured are `tests.benchmarks.memory` and `tests.benchmarks.speed`; the formula
+The programs that measured are `tests.benchmarks.memory` and `tests.benchmarks.training`; the formula
 is `memory_forecast`'s.
 """
 
