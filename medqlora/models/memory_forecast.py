@@ -1,8 +1,8 @@
 """How much memory a run will take, forecast from the model's shape and the settings.
 
 Weights and adapter are counted. What a step takes beside them is linear in the tokens of a
-micro-batch, with constants for each engine that were fitted to measured peaks (`ENGINES`; the
-programs are `tests.benchmarks.memory` and `tests.benchmarks.training`). It reads sizes from a model's
+micro-batch, with constants for each engine, fitted to measured peaks (`ENGINES`; the programs are
+`tests.benchmarks.memory` and `tests.benchmarks.training`). It reads sizes from a model's
 `config.json` and needs no weights. It knows decoder-only transformers; of mixtures of experts it
 counts the weights, and takes one expert's width for a token.
 """
