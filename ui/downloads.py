@@ -24,15 +24,22 @@ _PRESS = """() => {
 }"""
 
 
-def place() -> Path:
-    """Where the tabs' files lie: in Gradio's own folder; the workspace is closed to it."""
+def folder() -> Path:
+    """Where the owner's files for the browser lie: Gradio's own; the workspace is closed to it."""
+    place = Path(os.environ["GRADIO_TEMP_DIR"]) / "exports"
+    place.mkdir(parents=True, exist_ok=True)
+    return place
+
+
+def place_of_tabs() -> Path:
+    """Where files made at one press lie, in a folder for each browser tab."""
     return Path(os.environ["GRADIO_TEMP_DIR"]) / "of-tabs"
 
 
 def tab_of(file: str) -> str:
     """The browser tab for which a file was made at one press; empty for any other path."""
-    path = Path(os.path.realpath(file))
-    return path.parent.name if path.parent.parent == Path(os.path.realpath(place())) else ""
+    path, place = Path(os.path.realpath(file)), Path(os.path.realpath(place_of_tabs()))
+    return path.parent.name if path.parent.parent == place else ""
 
 
 def one_press(
@@ -50,9 +57,9 @@ def one_press(
 
     def make(request: gr.Request, *values: Any) -> Any:
         # Each tab has a folder, so that the door can tell whose a file is.
-        folder = place() / str(request.session_hash)
-        folder.mkdir(parents=True, exist_ok=True)
-        return gr.DownloadButton(value=str(write(folder, *values)), visible=True)
+        own = place_of_tabs() / str(request.session_hash)
+        own.mkdir(parents=True, exist_ok=True)
+        return gr.DownloadButton(value=str(write(own, *values)), visible=True)
 
     if is_for_reviewers(write):
         for_reviewers(make)

@@ -205,3 +205,13 @@ def test_revoked_reviewers_are_out_at_once(reachable: App) -> None:
         if reviewer.get("config").status_code == 401:
             break
     assert reviewer.get("config").status_code == 401
+
+
+@pytest.mark.parametrize("body", [b'{"fn_index":NaN}', b"[" * 100_000, b"", b"\xff\xfe", b"null"])
+@pytest.mark.parametrize("place", ["queue/join", "cancel", "reset"])
+def test_no_body_makes_the_server_stumble(reachable: App, place: str, body: bytes) -> None:
+    json_type = {"content-type": "application/json"}
+    client = visitor(reachable, "owner")
+    answer = client.post(f"gradio_api/{place}", content=body, headers=json_type)
+    assert answer.status_code == (200 if place == "reset" else 400)
+    assert "Traceback" not in reachable.log.read_text()
