@@ -63,6 +63,7 @@ def _walk(viewer: Viewer) -> None:
 def _save(viewer: Viewer, name: str) -> None:
     assert name in TABS
     FOLDER.mkdir(exist_ok=True)
+    viewer.page.evaluate("window.scrollTo(0, 0)")
     viewer.page.wait_for_timeout(1_500)  # plots and fonts settle
     viewer.page.screenshot(path=FOLDER / f"{name}.png")
     print(f"{name}: taken", flush=True)
