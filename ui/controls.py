@@ -18,7 +18,7 @@ from medqlora.config.setting import Setting, settings_of
 
 OPEN_SECTIONS = ("LoRA", "Training", "Batch and length")
 FOLDED_SECTIONS = ("Saving", "Advanced")
-FOR_SEVERAL_GPUS = ("num_processes",)
+FOR_SEVERAL_GPUS = ("num_processes", "shard_weights")
 
 
 Input = gr.Checkbox | gr.CheckboxGroup | gr.Dropdown | gr.Number | gr.Textbox

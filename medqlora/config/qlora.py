@@ -262,7 +262,6 @@ class QLoRAConfig:
         section="Advanced",
         choices=("auto", "transformers", "unsloth"),
     )
-
     num_processes: int = setting(
         1,
         label="GPUs (processes)",
@@ -272,10 +271,26 @@ class QLoRAConfig:
         maximum=1024,
         advice="At most the number of GPUs of the machine, or of all machines together.",
     )
+    shard_weights: str = setting(
+        "auto",
+        label="Share out the model",
+        help="Each GPU keeps a part of the model; automatic where it does not fit one GPU.",
+        section="Advanced",
+        choices=("auto", "yes", "no"),
+    )
 
     def __post_init__(self) -> None:
         for one in fields(self):
             setattr(self, one.name, checked(one, getattr(self, one.name)))
+        if self.shard_weights == "yes" and self.num_processes == 1:
+            raise ConfigError(
+                "shard_weights yes needs num_processes 2 or more.", hint="Raise it or choose auto."
+            )
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each process keeps a part of the model; `auto` counts as not decided yet."""
+        return self.shard_weights == "yes"
 
     @property
     def effective_batch_size(self) -> int:

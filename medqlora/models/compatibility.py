@@ -19,23 +19,16 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ModelError, PersistenceError
 from medqlora.models import catalog, embedded, on_disk
-from medqlora.models.memory_forecast import (
-    ENGINES,
-    ModelShape,
-    forecast,
-    shape_of,
-    typical_shape,
-)
+from medqlora.models.engine_memory import ENGINES
+from medqlora.models.memory_forecast import ModelShape, forecast, shape_of, typical_shape
 from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.sharding_choice import choose_sharding, smallest_gib
 
 _GIB = 2**30
 _LARGEST_SHARD_GIB = 5.0
 
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
 """How transformers names the classes of models that continue a text."""
-
-SHORT_ENTRY = 256
-"""Tokens of the entries with which a model has to fit at least."""
 
 CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
@@ -119,7 +112,7 @@ class ModelCompatibilityChecker:
             remarks.append(f"How much memory {name} needs cannot be told before it is loaded.")
         else:
             needed, available = self._needed(shape, settings), self._available()
-            problems += self._too_large(name, shape, needed)
+            problems += self._too_large(name, shape, settings, needed)
         return CompatibilityReport(
             name=name,
             is_compatible=not problems,
@@ -161,25 +154,27 @@ class ModelCompatibilityChecker:
 
     def _needed(self, shape: ModelShape, config: QLoRAConfig) -> float:
         # Entries may be far shorter than the longest allowed: refuse only what cannot fit at all.
-        smallest = config.changed(
-            per_device_train_batch_size=1, max_seq_length=min(config.max_seq_length, SHORT_ENTRY)
-        )
-        return forecast(shape, smallest).total_gib
+        return smallest_gib(shape, self._decided(shape, config))
+
+    def _decided(self, shape: ModelShape, config: QLoRAConfig) -> QLoRAConfig:
+        return choose_sharding(config, shape, gpu=self._gpu).config
 
     def _available(self) -> float:
         return self._gpu.total_gib if self._gpu else self._ram_gib
 
-    def _too_large(self, name: str, shape: ModelShape, needed: float) -> list[str]:
+    def _too_large(
+        self, name: str, shape: ModelShape, config: QLoRAConfig, needed: float
+    ) -> list[str]:
         size = f"{name} ({shape.billion_parameters:.2g} billion parameters)"
         if needed > self._available():
             what = f"GPU memory of {self._gpu.name}" if self._gpu else "free memory (RAM)"
             return [
                 f"{size} needs about {needed:.1f} GiB even with a batch of one and short "
                 f"entries, and this machine has {self._available():.1f} GiB of {what}."
+                f"{self._with_more_cards(shape, config)}"
             ]
-        # Weights pass through RAM on their way to the card, one file at a time.
-        in_passing = ENGINES["cpu"].libraries_gib + min(
-            2 * shape.billion_parameters, _LARGEST_SHARD_GIB
+        in_passing = ENGINES["cpu"].libraries_gib + _passing_gib(
+            shape, self._decided(shape, config)
         )
         if self._gpu and in_passing > self._ram_gib:
             return [
@@ -187,6 +182,14 @@ class ModelCompatibilityChecker:
                 "GiB are free."
             ]
         return []
+
+    def _with_more_cards(self, shape: ModelShape, config: QLoRAConfig) -> str:
+        if self._gpu is None or self._gpu.count <= config.num_processes:
+            return ""
+        several = config.changed(num_processes=self._gpu.count, shard_weights="auto")
+        if self._needed(shape, several) > self._available():
+            return ""
+        return f" Sharded over its {self._gpu.count} GPUs (num_processes) it would fit."
 
 
 def compatibility_report(adapter_path: str, base_model: str) -> CompatibilityReport:
@@ -261,6 +264,14 @@ def _without_template(name: str, folder: Path | None) -> list[str]:
         f"{name} has no chat template, so it cannot be trained on questions and answers; "
         "instruction-tuned models have one."
     ]
+
+
+def _passing_gib(shape: ModelShape, config: QLoRAConfig) -> float:
+    """RAM that weights take on their way to the card."""
+    if config.is_sharded:  # whole, already quantised
+        whole = config.changed(shard_weights="no")
+        return forecast(shape, whole, engine="transformers").weights_gib
+    return min(2 * shape.billion_parameters, _LARGEST_SHARD_GIB)  # one file at a time
 
 
 def _catalogued(name: str) -> ModelShape | None:

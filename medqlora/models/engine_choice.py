@@ -104,6 +104,10 @@ _OBSTACLES = (
         "Unsloth's kernels compute in 16 bits, and float32 is set",
     ),
     _Obstacle(
+        lambda case: case.config.is_sharded,
+        "Unsloth keeps the whole model on every GPU, and this one is shared out over them",
+    ),
+    _Obstacle(
         lambda case: case.model_type is not None and case.model_type not in KERNEL_MODEL_TYPES,
         "Unsloth has no kernels of its own for a model of this type",
         is_strict=False,

@@ -18,7 +18,10 @@ from medqlora.errors import ConfigError, ModelError
 from medqlora.models import catalog, embedded, hub, on_disk
 from medqlora.models.compatibility import ModelCompatibilityChecker, compatibility_report
 from medqlora.models.engine import LoadedModel, ModelEngine
-from medqlora.models.engine_choice import EngineChoice, choose_engine
+from medqlora.models.engine_choice import EngineChoice, choose_engine, obstacle, this_machine
+from medqlora.models.memory_forecast import ModelShape, shape_of
+from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.sharding_choice import ShardingChoice, choose_sharding
 from medqlora.persistence.workspace import DEFAULT_ROOT
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class QuantizedModelLoader:
         *,
         engine: ModelEngine | None = None,
         adapter_path: str | None = None,
+        will_be_sharded: bool = False,
     ) -> LoadedModel:
         """The base model of `config` with its tokenizer.
 
@@ -61,6 +65,8 @@ class QuantizedModelLoader:
             config: The settings.
             engine: What loads it; the one that would train it when not given.
             adapter_path: An adapter that will be put on it, to refuse one of another base early.
+            will_be_sharded: Whether the caller shares it out as the settings say; otherwise, as for
+                asking it, it is loaded to stay whole.
 
         Raises:
             ModelError: It cannot be found or loaded, does not fit this machine or the adapter.
@@ -68,6 +74,8 @@ class QuantizedModelLoader:
             DiskFullError: The embedded model cannot be unpacked.
         """
         catalog.check_id(config.model_name)
+        if not will_be_sharded:
+            config = config.changed(shard_weights="no")
         if adapter_path:
             compatibility_report(adapter_path, config.model_name).require()
         self._engine = engine or self.choose_engine(config).engine
@@ -98,10 +106,39 @@ class QuantizedModelLoader:
         Raises:
             ModelError: The model cannot be fetched, or the engine asked for cannot be used.
         """
-        if config.model_name == EMBEDDED_MODEL:
-            return choose_engine(config, model_type=embedded.MODEL_TYPE)
-        source = Path(self.resolve(config.model_name, revision=config.model_revision))
-        return choose_engine(config, model_type=_model_type(source))
+        return choose_engine(config, model_type=self._about(config).get("model_type"))
+
+    def choose_sharding(self, config: QLoRAConfig) -> ShardingChoice:
+        """Whether a run of `config` on this machine shares out the model over its processes.
+
+        Raises:
+            ModelError: The model cannot be fetched.
+        """
+        if config.num_processes == 1:
+            return ShardingChoice(config=config.changed(shard_weights="no"))
+        about = self._about(config)
+        asks = config.engine == "transformers"
+        whole = config.changed(shard_weights="no")
+        in_the_way = asks or obstacle(whole, this_machine(), model_type=about.get("model_type"))
+        return choose_sharding(
+            config,
+            shape_of(about),
+            gpu=detect_gpu(),
+            engine="transformers" if in_the_way else "unsloth",
+        )
+
+    def shape(self, source: str) -> ModelShape | None:
+        """The shape of the model in the folder `find` gave, or None where it is not told.
+
+        It imports transformers, so the engine has to be chosen before.
+        """
+        from transformers import AutoConfig
+
+        try:
+            about = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        except (OSError, ValueError, KeyError):
+            return None  # loading will say what is wrong
+        return shape_of(about.to_dict())
 
     def pinned(self, config: QLoRAConfig) -> QLoRAConfig:
         """`config` with the commit of its base model, where that comes from the hub.
@@ -174,6 +211,12 @@ class QuantizedModelLoader:
         commit = self._revision_of(QLoRAConfig(model_name, model_revision=revision))
         return str(hub.fetch(model_name, commit, needs_weights=needs_weights))
 
+    def _about(self, config: QLoRAConfig) -> Mapping[str, Any]:
+        """The model's `config.json`; empty where it cannot be read."""
+        if config.model_name == EMBEDDED_MODEL:
+            return embedded.DESCRIPTION
+        return _described(Path(self.resolve(config.model_name, revision=config.model_revision)))
+
     def _known_of(self, config: QLoRAConfig) -> str | Mapping[str, Any]:
         """What can be judged before gigabytes are fetched: the name, or the hub's description."""
         name = config.model_name
@@ -217,10 +260,9 @@ def engine_for(config: QLoRAConfig) -> ModelEngine:
     return choose_engine(config).engine
 
 
-def _model_type(source: Path) -> str | None:
-    """What the weights' `config.json` calls the kind of model, or None when it does not say."""
+def _described(source: Path) -> Mapping[str, Any]:
     try:
-        described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        about: Any = json.loads((source / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    return str(described["model_type"]) if "model_type" in described else None
+        return {}
+    return about if isinstance(about, dict) else {}

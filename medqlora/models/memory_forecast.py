@@ -1,10 +1,10 @@
 """How much memory a run will take, forecast from the model's shape and the settings.
 
 Weights and adapter are counted. What a step takes beside them is linear in the tokens of a
-micro-batch, with constants for each engine that were fitted to measured peaks (`ENGINES`; the
-programs are `tests.benchmarks.memory` and `tests.benchmarks.speed`). It reads sizes from a model's
-`config.json` and needs no weights. It knows decoder-only transformers; of mixtures of experts it
-counts the weights, and takes one expert's width for a token.
+micro-batch, with constants for each engine that were fitted to measured peaks (`engine_memory`). It
+reads sizes from a model's `config.json` and needs no weights. It knows decoder-only transformers;
+of mixtures of experts it counts the weights, and takes one expert's width for a token. What a
+sharded model takes follows from the parts and was not measured.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.config.quantization import weights_gib
+from medqlora.models.engine_memory import ENGINES, EngineMemory
 
 _GIB = 2**30
 
@@ -22,87 +23,15 @@ TRAINED_BYTES = {"adamw_torch": 18, "adamw_8bit": 12, "paged_adamw_8bit": 12}
 """Bytes an adapter weight: float32 weight and gradient, the optimizer's state, and 2 for the copy
 in 16 bits that a step computes with."""
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineMemory:
-    """What a training step takes beside weights and adapter.
-
-    Attributes:
-        embedding_bytes: Bytes a weight of the embeddings and the output layer, which are not
-            quantised; transformers' preparation for training makes them float32.
-        kept_hidden: Bytes a token and layer for each unit of the width, when activations are kept.
-        kept_inner: The same for each unit of the feed-forward width.
-        checkpoint_hidden: Bytes a token, layer and unit of the width for the layers' inputs, when
-            activations are computed twice; Unsloth moves them to RAM.
-        recomputed_hidden: Bytes a token and unit of the width in the one layer that is computed
-            again.
-        recomputed_inner: The same for each unit of the feed-forward width.
-        logit_bytes: Bytes a token and vocabulary entry; 0 where the loss is computed in pieces.
-        head_hidden: Bytes for each weight of the output layer while the loss is computed.
-        base_gib: What a step takes however few tokens it has.
-        is_base_shared: Whether that memory is free again when the activations need it.
-        libraries_gib: Libraries in RAM, or the driver's context on the card.
-    """
-
-    embedding_bytes: float
-    kept_hidden: float
-    kept_inner: float
-    checkpoint_hidden: float
-    recomputed_hidden: float
-    recomputed_inner: float
-    logit_bytes: float = 0.0
-    head_hidden: float = 0.0
-    base_gib: float
-    is_base_shared: bool = False
-    libraries_gib: float
-
-
-ENGINES = {
-    # Fitted on one H200 on 2026-11-22 (torch 2.11, transformers 5.17, trl 1.14.2, peft 0.21.2,
-    # bitsandbytes 0.50.2, unsloth 2026.10.9) to Llama shapes of 1, 3 and 8 billion;
-    # tests/models/test_memory_forecast.py has the measured peaks.
-    "unsloth": EngineMemory(
-        embedding_bytes=2,
-        kept_hidden=17.5,
-        kept_inner=3.54,
-        checkpoint_hidden=0,
-        recomputed_hidden=20,
-        recomputed_inner=7.4,
-        base_gib=0.34,
-        is_base_shared=True,
-        libraries_gib=0.6,
-    ),
-    "transformers": EngineMemory(
-        embedding_bytes=4,
-        kept_hidden=24,
-        kept_inner=14.3,
-        checkpoint_hidden=4,
-        recomputed_hidden=8,
-        recomputed_inner=0,
-        head_hidden=2,
-        base_gib=0.55,
-        libraries_gib=0.6,
-    ),
-    # Without a GPU: an upper bound from formulas (Korthikanti et al. 2022, Reducing Activation
-    # Recomputation), for 16 bits; float32 takes twice as much.
-    "cpu": EngineMemory(
-        embedding_bytes=2,
-        kept_hidden=34,
-        kept_inner=0,
-        checkpoint_hidden=2,
-        recomputed_hidden=34,
-        recomputed_inner=0,
-        logit_bytes=10,
-        base_gib=0,
-        libraries_gib=1.0,
-    ),
-}
-
 _LOADED_GIB = 0.03
 _STEP_GIB = 0.1
 _UNUSED_SHARE, _UNUSED_GIB, _UNUSED_GIB_PER_1024, _MOST_UNUSED_GIB = 0.05, 0.06, 0.06, 0.6
 """What torch holds on the card beyond what is in use: a share of the weights, and more with more
-tokens up to a bound. Fitted with the constants above."""
+tokens up to a bound. Fitted with the engines' constants."""
+
+WHOLE_LAYERS = 2
+"""Layers of a sharded model that are whole at a time: the one at work, and the next, fetched
+meanwhile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,11 +184,7 @@ def forecast(
             longest that is allowed.
     """
     about = ENGINES[engine]
-    layers = weights_gib(
-        shape.layer_parameters / 1e9,
-        quantization=config.quantization,
-        double_quantization=config.double_quantization,
-    )
+    layers = _layers_gib(shape, config)
     embeddings = about.embedding_bytes * shape.embedding_parameters / _GIB
     tokens = num_tokens or config.per_device_train_batch_size * config.max_seq_length
     adapter = shape.adapter_parameters(config) / _GIB
@@ -279,6 +204,19 @@ def forecast(
         unused_gib=_unused_gib(layers + embeddings, tokens) if engine != "cpu" else 0.0,
         overhead_gib=about.libraries_gib,
     )
+
+
+def _layers_gib(shape: ModelShape, config: QLoRAConfig) -> float:
+    """The layers on one device; of a sharded model its part, and the layers at work whole."""
+    whole = weights_gib(
+        shape.layer_parameters / 1e9,
+        quantization=config.quantization,
+        double_quantization=config.double_quantization,
+    )
+    if not config.is_sharded:
+        return whole
+    at_work = min(WHOLE_LAYERS / shape.num_layers, 1.0)
+    return whole * (1 / config.num_processes + at_work)
 
 
 def _bytes_per_token(shape: ModelShape, config: QLoRAConfig, about: EngineMemory) -> float:

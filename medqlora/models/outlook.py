@@ -17,6 +17,7 @@ from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ConfigError
 from medqlora.models.engine_choice import TrainingMachine, obstacle
 from medqlora.models.memory_forecast import MemoryForecast, ModelShape, forecast
+from medqlora.models.sharding_choice import choose_sharding
 
 CARDS = {
     "T4": GPUInfo(name="Tesla T4", total_gib=14.56, compute_capability=(7, 5)),
@@ -63,6 +64,8 @@ class MemoryOutlook:
         available_gib: Memory there is.
         verdict: Whether it fits.
         nearest: Settings to change so that it fits, by name; empty where it fits or nothing helps.
+        sharding: Why the model is shared out over several devices, each of which takes this;
+            empty where it is not.
     """
 
     forecast: MemoryForecast
@@ -71,14 +74,18 @@ class MemoryOutlook:
     available_gib: float
     verdict: Verdict
     nearest: dict[str, Any]
+    sharding: str = ""
 
     @property
     def message(self) -> str:
         """A sentence for the user."""
+        on_each = " on each" if self.sharding else ""
         sentence = (
-            f"Memory: about {self.forecast.total_gib:.1f} of {self.available_gib:.1f} GiB "
+            f"Memory{on_each}: about {self.forecast.total_gib:.1f} of {self.available_gib:.1f} GiB "
             f"({self.place}), so it {_VERDICTS[self.verdict]}."
         )
+        if self.sharding:
+            sentence = f"{self.sharding} {sentence}"
         if self.nearest:
             known = settings_of(QLoRAConfig)
             changes = ", ".join(
@@ -146,6 +153,13 @@ def outlook(
         ram_gib: RAM that is free, for a machine without a card.
         model_type: `model_type` of the model's `config.json`, when it is known.
     """
+    sharding = choose_sharding(
+        config,
+        shape,
+        gpu=gpu,
+        engine=_engine(config.changed(shard_weights="no"), gpu, model_type),
+    )
+    config = sharding.config
     engine = _engine(config, gpu, model_type)
     available = gpu.total_gib if gpu else ram_gib
     expected = forecast(shape, config, engine=engine)
@@ -164,6 +178,7 @@ def outlook(
         available_gib=available,
         verdict=verdict,
         nearest=fitting,
+        sharding=sharding.reason,
     )
 
 

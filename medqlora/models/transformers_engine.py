@@ -19,15 +19,32 @@ from trl import SFTConfig, SFTTrainer
 
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import ModelError
+from medqlora.models import sharding
 from medqlora.models.engine import LoadedModel
 from medqlora.models.tokenizers import load_tokenizer
+
+
+class ShardedSFTTrainer(SFTTrainer):
+    """TRL's trainer, which also trains a model whose layers are sharded."""
+
+    def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
+        """Averages gradients itself where the model is sharded.
+
+        accelerate refuses to average over a model with sharded weights, because it would average
+        these as well.
+        """
+        wrapped = super()._wrap_model(model, training, dataloader)
+        if wrapped is not model or not training or not sharding.is_sharded(model):
+            return wrapped
+        prepared = self.accelerator.prepare_model(model, evaluation_mode=True)
+        return sharding.averaging(prepared, find_unused_parameters=False)
 
 
 class TransformersEngine:
     """See `models.engine.ModelEngine`."""
 
     name = "transformers"
-    trainer_class: type[Trainer] = SFTTrainer
+    trainer_class: type[Trainer] = ShardedSFTTrainer
 
     def load_base(self, source: str, config: QLoRAConfig) -> LoadedModel:
         """See the protocol."""
@@ -39,9 +56,16 @@ class TransformersEngine:
             "use_safetensors": True,
         }
         if config.quantization != "none":
-            options["quantization_config"] = config.configure_quantization()
+            stored = options["quantization_config"] = config.configure_quantization()
+            if config.is_sharded:
+                # The same bytes, called float32 as the other frozen weights are: parts are cut and
+                # gathered of weights of one type.
+                stored.bnb_4bit_quant_storage = torch.float32
         if torch.cuda.is_available():
-            options["device_map"] = {"": torch.cuda.current_device()}
+            # A model that will be sharded is whole in RAM alone: no card may have room for it.
+            options["device_map"] = {
+                "": "cpu" if config.is_sharded else torch.cuda.current_device()
+            }
         try:
             model = AutoModelForCausalLM.from_pretrained(source, **options)
         except (OSError, ValueError, KeyError, SafetensorError) as error:

@@ -130,6 +130,15 @@ def is_due(directory: RunDirectory) -> bool:
     return True
 
 
+def can_take_turn(directory: RunDirectory) -> bool:
+    """As `is_due`; a run that cannot go on loses its turn, and its log says why."""
+    try:
+        return is_due(directory)
+    except MedQLoRAError as error:
+        turn_down(directory, error)
+        return False
+
+
 def settle(directory: RunDirectory) -> psutil.Process | None:
     """The live worker of a run; where a run has neither worker nor end, the end is written.
 

@@ -16,7 +16,8 @@ from medqlora.domain.events import MemoryExpected, ParametersAdjusted, RunStarte
 from medqlora.domain.recovery import ParameterAdjustment
 from medqlora.errors import PersistenceError
 from medqlora.models.engine import ModelEngine
-from medqlora.models.memory_forecast import ENGINES, ModelShape, forecast, shape_of
+from medqlora.models.engine_memory import ENGINES
+from medqlora.models.memory_forecast import ModelShape, forecast
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.runs.found_batches import FoundBatch, FoundBatches, found_batches, longest_tokens
 from medqlora.runs.job import Job
@@ -27,7 +28,6 @@ from medqlora.training.probe import row_tokens
 
 if TYPE_CHECKING:
     from datasets import Dataset
-    from transformers import PreTrainedModel
     from trl import SFTConfig
 
 FITTED_SETTINGS = (
@@ -106,7 +106,7 @@ class Fit:
 def fitted(
     job: Job,
     config: QLoRAConfig,
-    model: PreTrainedModel,
+    shape: ModelShape | None,
     engine: ModelEngine,
     train: Dataset,
     *,
@@ -116,7 +116,7 @@ def fitted(
 
     Chosen anew only when the run begins: an attempt after it ran out of memory keeps what is less.
     """
-    shape, is_on_card = shape_of(model.config.to_dict()), detect_gpu() is not None
+    is_on_card = detect_gpu() is not None
     name, rows = engine.name if is_on_card else "cpu", row_tokens(train)
     is_first = _is_first_attempt(job)
     may_raise = config.auto_find_batch_size and is_first

@@ -26,15 +26,17 @@ from medqlora.errors import DataError, ModelError, ModelOutOfMemoryError, OutOfM
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.sharding import held_bytes, mesh_of_all, refuse_altered, shard, whole_bytes
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.adapters import AdapterSaver
-from medqlora.runs.fitting import fitted, usable_gib
+from medqlora.runs.fitting import Fit, fitted, usable_gib
 from medqlora.runs.found_batches import found_batches
 from medqlora.runs.job import Job
 from medqlora.runs.origins import checkpoints_of, origin_now
 from medqlora.runs.retrying import LOADING_MODEL, config_in_effect, out_of_memory
 from medqlora.training.distributed import (
     agreed,
+    in_turn,
     is_main_process,
     join,
     main_process_first,
@@ -47,6 +49,8 @@ from medqlora.training.trainer import QLoRATrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from peft import PeftModel
+    from transformers import PreTrainedTokenizerBase
 
 MEASURED_WITHOUT_GPU = 48
 TRAIN_TOKENS = "train.arrow"
@@ -81,12 +85,20 @@ def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
     with main_process_first():
+        sharding = loader.choose_sharding(config)
+    config = agreed(sharding.config)
+    if config.is_sharded:
+        job.report_phase(sharding.reason)
+    with main_process_first():
         # Before anything imports transformers: Unsloth has to come first.
         engine = _engine(job, loader, config)
         source = loader.find(config)
     try:
         data = _encoded_once(job, source, config)
-        return _train_on(job, monitor, loader, engine, config, data)
+        fit = fitted(
+            job, config, loader.shape(source), engine, data.train, limit_gib=usable_gib(monitor)
+        )
+        return _train_on(job, monitor, loader, engine, fit, data)
     finally:
         if is_main_process():
             shutil.rmtree(job.directory.encoded, ignore_errors=True)
@@ -103,20 +115,18 @@ def _train_on(
     monitor: MemoryMonitor,
     loader: QuantizedModelLoader,
     engine: ModelEngine,
-    config: QLoRAConfig,
+    fit: Fit,
     data: _Data,
 ) -> Outcome:
-    job.report_phase(LOADING_MODEL)
-    loaded = _loaded(job, loader, engine, config)
-    fit = fitted(job, config, loaded.model, engine, data.train, limit_gib=usable_gib(monitor))
     config = agreed(fit.config)
-    model = engine.attach_adapter(loaded.model, config)
+    job.report_phase(LOADING_MODEL)
+    model, tokenizer = _adapted(job, loader, engine, config)
     if agreed(job.should_stop()):
         return RunStopped(step=0, checkpoint_step=job.checkpoint.step if job.checkpoint else 0)
     checkpoints = checkpoints_of(job.directory, origin=origin_now(job.directory))
     trainer = QLoRATrainer(
         model,
-        loaded.tokenizer,
+        tokenizer,
         config.training_arguments(checkpoints.staging, num_entries=len(data.train)),
         engine=engine,
         eval_dataset=data.eval,
@@ -142,11 +152,31 @@ def _train_on(
     return RunSucceeded(metrics=metrics)
 
 
+def _adapted(
+    job: Job, loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig
+) -> tuple[PeftModel, PreTrainedTokenizerBase]:
+    """The model with a fresh adapter; sharded, where that was decided."""
+    if not config.is_sharded:
+        loaded = _loaded(job, loader, engine, config)
+        return engine.attach_adapter(loaded.model, config), loaded.tokenizer
+    mesh = mesh_of_all()
+    with in_turn():
+        loaded = _loaded(job, loader, engine, config)
+        model = engine.attach_adapter(loaded.model, config)
+        sums = shard(model, mesh)
+    refuse_altered(model, sums)
+    job.report_phase(
+        f"Each process keeps {held_bytes(model):,} of the {whole_bytes(model):,} bytes of the "
+        "layers' weights; gathered, they are the model's, byte by byte"
+    )
+    return model, loaded.tokenizer
+
+
 def _loaded(
     job: Job, loader: QuantizedModelLoader, engine: ModelEngine, config: QLoRAConfig
 ) -> LoadedModel:
     try:
-        return loader.load(config, engine=engine)
+        return loader.load(config, engine=engine, will_be_sharded=config.is_sharded)
     except (ModelError, RuntimeError, MemoryError) as error:
         # A file that cannot be mapped for want of RAM is a model that could not be loaded.
         if not is_out_of_memory(error.__cause__ or error):

@@ -15,13 +15,14 @@ from medqlora.config.lora import LoRAParameterOptimizer
 from medqlora.config.presets import suited_to_card, suited_to_size
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.config.quantization import QuantizationManager
-from medqlora.domain.resources import Choice, EnvironmentConfig
+from medqlora.domain.resources import Choice, EnvironmentConfig, GPUInfo
 from medqlora.errors import ModelError
 from medqlora.models import catalog, embedded, hub, on_disk, outlook
 from medqlora.models.catalog import CatalogEntry, check_id
 from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
 from medqlora.models.memory_forecast import shape_of, typical_shape
 from medqlora.models.outlook import MemoryOutlook
+from medqlora.models.sharding_choice import choose_sharding
 from medqlora.persistence.workspace import Workspace
 
 __all__ = [
@@ -156,6 +157,10 @@ class ConfigurationService:
             config = sized.config
             choices += sized.choices
         gpu = self._environment.gpu
+        if gpu and billion:
+            several = self._suited_to_number(config, gpu, billion)
+            config = several.config
+            choices += several.choices
         changes = suited_to_card(config, gpu)
         if gpu:
             choices += [
@@ -242,6 +247,21 @@ class ConfigurationService:
                     name="learning_rate", value=f"{preset.learning_rate:g}", reason=preset.reason
                 ),
             ),
+        )
+
+    def _suited_to_number(self, config: QLoRAConfig, gpu: GPUInfo, billion: float) -> Suggestion:
+        """All cards of the machine for a model that does not fit one; the entries a step stay."""
+        several = config.changed(
+            num_processes=gpu.count,
+            per_device_train_batch_size=max(config.per_device_train_batch_size // gpu.count, 1),
+        )
+        engine = self._environment.engine
+        found = choose_sharding(several, typical_shape(billion), gpu=gpu, engine=engine)
+        if not found.config.is_sharded:
+            return Suggestion(config=config, choices=())
+        return Suggestion(
+            config=several,
+            choices=(Choice(name="num_processes", value=str(gpu.count), reason=found.reason),),
         )
 
     @cached_property

@@ -15,7 +15,7 @@ from medqlora.errors import DataError, DiskFullError, MedQLoRAError, Persistence
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
-from medqlora.runs.attempts import is_due, nothing_to_resume, turn_down
+from medqlora.runs.attempts import can_take_turn, nothing_to_resume, turn_down
 from medqlora.runs.origins import refuse_differences
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
 from medqlora.runs.run_queue import RunQueue
@@ -111,13 +111,7 @@ class TrainingService(JobService):
             return None
         with self._lock:
             lease = self._take_machine(directory.run_id)
-            try:
-                can_start = is_due(directory)
-            except MedQLoRAError as error:
-                turn_down(directory, error)
-                self._watched.pop(directory.run_id, None)  # which does not know of that
-                can_start = False
-            if not can_start:
+            if not can_take_turn(directory):
                 if lease:
                     lease.close()
                 return None

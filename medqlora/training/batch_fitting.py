@@ -22,7 +22,7 @@ USABLE_SHARE = {"gpu": 0.92, "ram": 0.8}
 ENOUGH_TOKENS = 16_384
 """Tokens at once beyond which a card gets no faster. On one H200, with the shape of 8 billion and
 activations kept, 16 entries at once gave 21.7 samples/s and 32, about 13,000 tokens, gave 24.3
-(`tests.benchmarks.speed`, 2026-11-22, one run each)."""
+(`tests.benchmarks.training`, 2026-11-22, one run each)."""
 
 FEWEST_KEPT_TOKENS = 2_048
 """Tokens at once from which keeping activations pays; below, a card waits for the next batch."""

@@ -1,7 +1,8 @@
 """Training in several processes: who this one is, and how all of them do the same.
 
 torchrun starts the processes (`runs.launcher` asks it to), and the engine's trainer shares out the
-batches and averages the gradients (DDP). What is left is here: that there are as many processes as
+batches and averages the gradients (DDP); `models.sharding` shares out the weights of a model that
+is larger than a card. What is left is here: that there are as many processes as
 were asked for, that the main process decides and the others follow, that each entry is learned
 from once an epoch, and that all end with the same adapter. With one process everything here is
 immediate.
@@ -121,6 +122,17 @@ def main_process_first() -> Iterator[None]:
         wait_for_all()
     yield
     if is_main_process():
+        wait_for_all()
+
+
+@contextmanager
+def in_turn() -> Iterator[None]:
+    """The processes of a machine do it one after the other, none before the one before is done."""
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    for _ in range(place):
+        wait_for_all()
+    yield
+    for _ in range(local_world_size() - place):
         wait_for_all()
 
 

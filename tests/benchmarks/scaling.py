@@ -27,9 +27,17 @@ NUM_WARM_STEPS = 3
 _MEASURED = "MEASURED "
 
 
-def measure(options: argparse.Namespace, num_processes: int) -> dict[str, float]:
-    """Trains in processes of their own and returns what the main one has measured."""
-    this = ["-m", "tests.benchmarks.scaling", *sys.argv[1:], "--one", str(num_processes)]
+def measure(arguments: list[str], num_processes: int) -> dict[str, Any]:
+    """Runs a benchmark in processes of their own and returns what the main one has measured.
+
+    Args:
+        arguments: Its module and what it is to be given.
+        num_processes: How many.
+
+    Raises:
+        RuntimeError: It failed; the message is the end of what it said.
+    """
+    this = ["-m", *arguments]
     several = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
     launched = [*several, f"--nproc-per-node={num_processes}"] if num_processes > 1 else []
     inherited = os.environ.get("PYTHONPATH")
@@ -45,10 +53,16 @@ def measure(options: argparse.Namespace, num_processes: int) -> dict[str, float]
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-4000:]
+    if done.returncode:
+        raise RuntimeError(done.stderr[-4000:])
     [line] = [one for one in done.stdout.splitlines() if one.startswith(_MEASURED)]
-    measured: dict[str, float] = json.loads(line.removeprefix(_MEASURED))
+    measured: dict[str, Any] = json.loads(line.removeprefix(_MEASURED))
     return measured
+
+
+def tell(measured: dict[str, Any]) -> None:
+    """Tells the process that measures, which `measure` started, what was found."""
+    print(_MEASURED + json.dumps(measured), flush=True)
 
 
 def train(options: argparse.Namespace) -> dict[str, float]:
@@ -75,7 +89,7 @@ def train(options: argparse.Namespace) -> dict[str, float]:
     )
     engine = engine_for(config)
     loaded = engine.load_base(str(options.model_dir), config)
-    rows = _rows(config, num_words=loaded.model.config.vocab_size)
+    rows = random_rows(config, num_words=loaded.model.config.vocab_size)
     ended: list[float] = []
     losses: list[float] = []
 
@@ -106,7 +120,7 @@ def train(options: argparse.Namespace) -> dict[str, float]:
     }
 
 
-def _rows(config: QLoRAConfig, *, num_words: int) -> Any:
+def random_rows(config: QLoRAConfig, *, num_words: int) -> Any:
     """Full-length rows of random tokens for two epochs at most."""
     import torch
     from datasets import Dataset
@@ -145,7 +159,7 @@ def main(options: argparse.Namespace) -> None:
     print("processes   s/step   tokens/s   ratio   efficiency   peak GiB   last loss")
     first = 0.0
     for size in sizes:
-        one = measure(options, size)
+        one = measure(["tests.benchmarks.scaling", *sys.argv[1:], "--one", str(size)], size)
         first = first or one["tokens_per_second"] / size
         ratio = one["tokens_per_second"] / first
         print(
@@ -160,7 +174,7 @@ if __name__ == "__main__":
     if given.one:
         measured_here = train(given)
         if measured_here:
-            print(_MEASURED + json.dumps(measured_here), flush=True)
+            tell(measured_here)
     elif given.model_dir:
         main(given)
     else:

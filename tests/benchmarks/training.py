@@ -1,140 +1,141 @@
-"""Speed and memory of training the embedded model, with each way to save memory and each engine.
+"""Speed of training: the app's default beside plain TRL and the bare Unsloth recipe, as ratios.
 
-`python -m tests.benchmarks.training [STEPS]` trains on rows of the sample, each configuration in a
-process of its own, and prints a line for each: seconds a step after the first, the peak of the
-process's memory (of torch's, on a GPU) and what the memory forecast had said.
+`python -m tests.benchmarks.training [FOLDER [ROWS [CONTENDER ...]]]` builds a checkpoint of the
+shape that FOLDER is called (`tests.benchmarks.shapes`; `tiny` when none is given) where there is
+none, and only then times a few steps of each contender on ROWS (else the sample), each in a process
+of its own, one after the other. It prints versions, the card, a line for each with its samples a
+second, peak and ratio to the first, and what our events, samples and checkpoints cost: the app's
+step over the same step of a bare script, both measured twice, by turns. A contender may end in
+`@GIB`: then the card refuses what one with so much memory would.
 """
 
 from __future__ import annotations
 
 import json
-import resource
+import os
+import platform
+import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.data.loader import sample_path
+from medqlora.models.memory_reading import detect_gpu
+from tests.benchmarks import shapes
+from tests.benchmarks.contenders import CONTENDERS, Measured, Task
 
 ROOT = Path(__file__).parents[2]
-BASE = QLoRAConfig(
-    EMBEDDED_MODEL,
-    per_device_train_batch_size=4,
-    gradient_accumulation_steps=1,
-    max_seq_length=256,
-)
-CONFIGURATIONS: dict[str, dict[str, Any]] = {
-    "nf4": {},
-    "nf4, gradient checkpointing": {"gradient_checkpointing": True},
-    "nf4, batch 1 x 4": {"per_device_train_batch_size": 1, "gradient_accumulation_steps": 4},
-    "16 bits": {"quantization": "none"},
-    "nf4, Unsloth": {"engine": "unsloth"},
-}
+PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth")
+WITH_GPU = ("plain", "unsloth", "ours", "same", "ours", "same")
+WITHOUT_GPU = ("plain", "ours", "same", "ours", "same")
 
 
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """What one training took.
+def main(folder: Path, rows: Path, names: Sequence[str]) -> None:
+    """Builds the checkpoint, measures one contender after the other, and prints."""
+    has_gpu = detect_gpu() is not None
+    if not (folder / "config.json").exists():
+        print(f"Building a checkpoint of the shape {folder.name}", flush=True)
+        subprocess.run(
+            [sys.executable, "-m", "tests.benchmarks.training", "--build", folder, rows],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+        )
+    task = Task(
+        checkpoint=folder, rows=rows, samples=64 if has_gpu else 8, steps=7 if has_gpu else 12
+    )
+    print(_heading(task))
+    found: dict[str, list[Measured]] = {}
+    settings: Mapping[str, Any] = {}
+    for name in names:
+        contender, _, cap = name.partition("@")
+        one = _in_a_process(contender, replace(task, cap_gib=float(cap or 0)), settings)
+        if one is None:
+            continue
+        settings = one.settings or settings
+        found.setdefault(name, []).append(one)
+        ratio = next(iter(found.values()))[0].median / one.median
+        print(
+            f"{name:12} {task.samples / one.median:8.2f} samples/s  x{ratio:.2f}"
+            f"  step {one.median:.3f} s  peak {one.peak_gib:.2f} GiB  {dict(one.settings) or ''}",
+            flush=True,
+        )
+    _say_tax(found)
 
-    Attributes:
-        seconds_per_step: Median of the steps after the first.
-        peak_gib: Largest memory of the process, or of torch on a GPU.
-        forecast_gib: What the forecast said before.
-    """
 
-    seconds_per_step: float
-    peak_gib: float
-    forecast_gib: float
+def _say_tax(found: Mapping[str, Sequence[Measured]]) -> None:
+    if "ours" not in found or "same" not in found:
+        return
+    ours, bare = (
+        statistics.median(second for one in found[name] for second in one.step_seconds)
+        for name in ("ours", "same")
+    )
+    by_turn = [f"{one.median:.3f}" for name in ("ours", "same") for one in found[name]]
+    print(f"our step over a bare script's: {ours / bare:.3f} (medians by turn {by_turn})")
 
 
-def measure(models_dir: Path, changes: dict[str, Any], *, steps: int) -> Measurement:
-    """Trains in a process of its own, so that no configuration inherits another's memory."""
-    command = [sys.executable, "-m", "tests.benchmarks.training", "--one", str(models_dir)]
+def _heading(task: Task) -> str:
+    gpu = detect_gpu()
+    card = (
+        f"{gpu.name}, {gpu.total_gib:.1f} GiB"
+        if gpu
+        else f"no GPU ({platform.machine()}, {os.cpu_count()} cores): this only shows that the "
+        "program works, and says nothing of speed on a card"
+    )
+    return (
+        f"{card}; Python {platform.python_version()}, "
+        + ", ".join(f"{one} {_version(one)}" for one in PACKAGES)
+        + f"; {task.checkpoint.name}, {task.samples} samples a step, {task.rows.name}"
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _in_a_process(name: str, task: Task, settings: Mapping[str, Any]) -> Measured | None:
+    given = json.dumps({**asdict(task), "settings": dict(settings)}, default=str)
     done = subprocess.run(
-        [*command, json.dumps({**changes, "max_steps": steps})],
+        [sys.executable, "-m", "tests.benchmarks.training", "--one", name, given],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    [line] = [one for one in done.stdout.splitlines() if one.startswith("MEASURED ")]
-    return Measurement(**json.loads(line.removeprefix("MEASURED ")))
+    lines = [one for one in done.stdout.splitlines() if one.startswith("MEASURED ")]
+    if not lines:
+        print(f"{name} failed:\n{(done.stdout + done.stderr)[-1500:]}", flush=True)
+        return None
+    return Measured(**json.loads(lines[0].removeprefix("MEASURED ")))
 
 
-def train(models_dir: Path, changes: dict[str, Any]) -> Measurement:
-    """One training in this process."""
-    from medqlora.domain.events import StepLogged
-    from medqlora.models.loader import QuantizedModelLoader
-    from medqlora.models.memory_forecast import forecast, shape_of
-    from medqlora.training.trainer import QLoRATrainer
-
-    config = BASE.changed(engine="transformers").changed(**changes)
-    loader = QuantizedModelLoader(models_dir=models_dir)
-    engine = loader.choose_engine(config).engine
-    loaded = loader.load(config, engine=engine)
-    shape = shape_of(loaded.model.config.to_dict())
-    assert shape is not None
-    ended: list[float] = []
-    with tempfile.TemporaryDirectory() as folder:
-        QLoRATrainer(
-            engine.attach_adapter(loaded.model, config),
-            loaded.tokenizer,
-            config.training_arguments(Path(folder), num_entries=64),
-            engine=engine,
-            max_seq_length=config.max_seq_length,
-            sink=lambda event: (
-                ended.append(time.monotonic()) if isinstance(event, StepLogged) else None
-            ),
-        ).train(_rows())
-    seconds = sorted(b - a for a, b in pairwise(ended))
-    return Measurement(
-        seconds_per_step=seconds[len(seconds) // 2],
-        peak_gib=_peak_gib(),
-        forecast_gib=forecast(shape, config).total_gib,
-    )
-
-
-def _rows() -> Any:
-    """Rows that fill 256 tokens, so that every configuration does the same work."""
-    from datasets import Dataset
-
-    from medqlora.data.loader import MedicalDatasetLoader, sample_path
-
-    entries = MedicalDatasetLoader().read(sample_path()).entries[:64]
-    return Dataset.from_list(
-        [{"question": one.question, "answer": f"{one.answer} " * 8} for one in entries]
-    )
-
-
-def _peak_gib() -> float:
-    import torch
-
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_reserved() / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def main(steps: int) -> None:
-    """Measures and prints."""
-    from medqlora.models import embedded
-
-    with tempfile.TemporaryDirectory() as folder:
-        embedded.unpack(Path(folder), on_progress=lambda phase, share: None)
-        print(f"{'':28} s/step  peak GiB  forecast GiB")
-        for name, changes in CONFIGURATIONS.items():
-            one = measure(Path(folder), changes, steps=steps)
-            memory = f"{one.peak_gib:9.2f} {one.forecast_gib:13.2f}"
-            print(f"{name:28} {one.seconds_per_step:6.2f} {memory}", flush=True)
+def _one(name: str, given: str) -> None:
+    about = json.loads(given)
+    settings = about.pop("settings")
+    paths = {key: Path(about[key]) for key in ("checkpoint", "rows")}
+    found = CONTENDERS[name](Task(**{**about, **paths}), settings)
+    print("MEASURED " + json.dumps(asdict(found)))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        measured = train(Path(sys.argv[2]), json.loads(sys.argv[3]))
-        print("MEASURED " + json.dumps(asdict(measured)))
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    given = sys.argv[1:]
+    if given[:1] == ["--one"]:
+        _one(*given[1:])
+    elif given[:1] == ["--build"]:
+        place = Path(given[1])
+        shapes.build(place, place.name, text=Path(given[2]))
     else:
-        main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+        usual = WITH_GPU if detect_gpu() else WITHOUT_GPU
+        with tempfile.TemporaryDirectory() as temporary:
+            place = Path(given[0]) if given else Path(temporary) / "tiny"
+            file = Path(given[1]) if given[1:] else sample_path()
+            main(place.resolve(), file.resolve(), given[2:] or usual)

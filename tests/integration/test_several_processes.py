@@ -1,10 +1,14 @@
-"""Training in two processes on the CPU: DDP by gloo, weights in NF4, through the services."""
+"""Training in two processes on the CPU, weights in NF4, through the services.
+
+Gradients are averaged by gloo (DDP); a sharded model's layers are gathered by it (FSDP).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +18,7 @@ import psutil
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
-from medqlora.domain.events import Outcome, RunFailed, StepLogged
+from medqlora.domain.events import Outcome, PhaseChanged, RunFailed, StepLogged
 from medqlora.runs.attempts import open_attempt
 from medqlora.runs.process import PROJECT_ROOT, recorded_process
 from medqlora.runs.run_directory import RunDirectory
@@ -138,6 +142,70 @@ def test_a_run_with_another_number_of_processes_is_refused(
     assert isinstance(end, RunFailed)
     assert end.code == "config_error"
     assert "asked for num_processes 2, and 1 were started" in end.message
+
+
+@pytest.mark.slow
+def test_a_sharded_model_learns_what_a_whole_one_does_and_a_stop_or_a_kill_changes_nothing(
+    services: Services, dataset_id: str
+) -> None:
+    training = services.training
+    # What sharding could get in the way of: gradients added up, layers computed twice, dropout.
+    whole = CONFIG.changed(
+        per_device_train_batch_size=1,
+        gradient_accumulation_steps=2,
+        gradient_checkpointing=True,
+        dropout=0.1,
+        max_steps=14,
+    )
+    sharded = whole.changed(shard_weights="yes")
+    reference = finished(services, whole, dataset_id)
+    together = losses(training.directory(reference))
+
+    stopped = training.start(sharded, dataset_id)
+    wait_for_step(training, stopped, 3)
+    training.stop(stopped)
+    assert wait_for_end(training, stopped).state == "stopped"
+    assert kept_share(training.directory(stopped)) == pytest.approx(0.5, abs=0.01)
+    training.resume(stopped)
+    assert wait_for_end(training, stopped).state == "succeeded"
+    assert losses(training.directory(stopped)) == together
+    assert weights(services, stopped) == weights(services, reference)
+
+    killed = training.start(sharded, dataset_id)
+    wait_for_step(training, killed, 6)
+    processes = workers(services, killed)
+    [victim] = [one for one in processes if one.environ().get("RANK") == "1"]
+    victim.kill()
+    snapshot = wait_for_end(training, killed)
+    wait_until(lambda: not any(one.is_running() for one in processes), seconds=SECONDS_TO_END)
+    assert isinstance(snapshot.outcome, RunFailed)
+    assert snapshot.outcome.code == "killed"
+    assert snapshot.can_resume
+    training.resume(killed)
+    assert wait_for_end(training, killed).state == "succeeded"
+    assert weights(services, killed) == weights(services, reference)
+
+
+def kept_share(directory: RunDirectory) -> float:
+    """The part of the layers' weights that each process keeps, as the run has told it."""
+    told = [one.phase for one in directory.read_events() if isinstance(one, PhaseChanged)]
+    [found] = [
+        match for one in told if (match := re.search(r"keeps ([\d,]+) of the ([\d,]+)", one))
+    ]
+    kept, whole = (int(one.replace(",", "")) for one in found.groups())
+    return kept / whole
+
+
+@pytest.mark.slow
+def test_a_sharded_model_learns_what_one_process_learns(
+    services: Services, dataset_id: str
+) -> None:
+    short = CONFIG.changed(max_steps=6)
+    sharded = finished(services, short.changed(shard_weights="yes"), dataset_id)
+    alone = short.changed(num_processes=1, per_device_train_batch_size=4)
+    one_process = losses(services.training.directory(finished(services, alone, dataset_id)))
+    together = losses(services.training.directory(sharded))
+    assert together == pytest.approx(one_process, rel=LOSS_TOLERANCE)
 
 
 @pytest.mark.slow

@@ -7,7 +7,8 @@ import statistics
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
-from medqlora.models.memory_forecast import ENGINES, ModelShape, forecast, shape_of, typical_shape
+from medqlora.models.engine_memory import ENGINES
+from medqlora.models.memory_forecast import ModelShape, forecast, shape_of, typical_shape
 from tests.benchmarks.shapes import SHAPES
 
 # Shape, engine, micro-batch, tokens a row, rank, activations computed twice; GiB that torch had

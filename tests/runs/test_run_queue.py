@@ -109,6 +109,7 @@ def test_what_differs_when_its_turn_comes_is_told_and_keeps_nobody_waiting(
     assert services.training.snapshot(run.run_id).state == "stopped"
     [warned] = [one for one in run.directory.read_events() if isinstance(one, RunWarned)]
     assert "could not go on" in warned.message
+    assert "could not go on" in services.training.snapshot(run.run_id).messages[-1].text
     assert "train.jsonl" in warned.message
     assert is_due(other.directory)
     with pytest.raises(CheckpointDiffersError):

@@ -92,3 +92,44 @@ except TrainingError as error:
     assert out.count("agreed 10\n") == 2
     assert out.index("came 0") < out.index("came 1")
     assert out.count("refused: The 2 processes ended with different adapters") == 2
+
+
+def test_one_after_the_other_loads_its_model_and_altered_weights_are_refused() -> None:
+    out = in_two_processes("""
+from peft import LoraConfig, get_peft_model
+from transformers import LlamaConfig, LlamaForCausalLM
+import torch
+from medqlora.errors import ModelError
+from medqlora.models.sharding import *
+
+small = LlamaConfig(hidden_size=16, intermediate_size=32, num_hidden_layers=2,
+                    num_attention_heads=2, num_key_value_heads=2, vocab_size=32)
+mesh = mesh_of_all()
+with in_turn():
+    print(f"begins {rank}", flush=True)
+    torch.manual_seed(0)
+    model = get_peft_model(LlamaForCausalLM(small), LoraConfig(r=2, target_modules=["q_proj"]))
+    model.requires_grad_(False)
+    for name, one in model.named_parameters():
+        one.requires_grad = "lora_" in name
+    whole = held_bytes(model)
+    # Bit patterns that float32 calls NaN, as packed 4-bit weights have them.
+    odd = model.get_base_model().model.layers[0].mlp.up_proj.weight
+    patterns = torch.tensor([0x7FA00001, -1, 0x7FC0BEEF], dtype=torch.int32)
+    odd.data.view(torch.int32)[0, :3] = patterns
+    sums = shard(model, mesh)
+    print(f"ends {rank}", flush=True)
+refuse_altered(model, sums)
+print(f"kept {held_bytes(model) / whole:.2f} of {whole_bytes(model) / whole:.2f}")
+if rank == 1:
+    next(iter(model.get_base_model().model.layers[1].parameters())).to_local().view(-1)[0] += 1
+try:
+    refuse_altered(model, sums)
+except ModelError as error:
+    print(f"refused: {error.message}")
+""")
+    assert [out.index(one) for one in ("begins 0", "ends 0", "begins 1", "ends 1")] == sorted(
+        out.index(one) for one in ("begins 0", "ends 0", "begins 1", "ends 1")
+    )
+    assert out.count("kept 0.50 of 1.00") == 2
+    assert out.count("refused: The model's weights came back different") == 2

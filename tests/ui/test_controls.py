@@ -22,9 +22,11 @@ def test_every_setting_but_the_model_has_an_input(form):
 
 
 def test_the_number_of_gpus_is_asked_only_where_there_are_several(form):
-    assert not form.inputs["num_processes"].visible
     with gr.Blocks():
-        assert lay_out_form(QLoRAConfig(EMBEDDED_MODEL), num_gpus=2).inputs["num_processes"].visible
+        several = lay_out_form(QLoRAConfig(EMBEDDED_MODEL), num_gpus=2)
+    for name in ("num_processes", "shard_weights"):
+        assert not form.inputs[name].visible
+        assert several.inputs[name].visible
 
 
 def test_every_section_has_its_place():
