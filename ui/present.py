@@ -10,7 +10,7 @@ from medqlora.domain.resources import EnvironmentConfig
 from medqlora.domain.snapshot import Message, RunSnapshot
 from medqlora.services.configuration import CatalogEntry, CompatibilityReport
 from medqlora.services.evaluation import EvaluationOverview
-from medqlora.services.training import RunSummary
+from medqlora.services.run_summary import RunSummary
 from ui.markup import Tone
 
 Option = tuple[str, str]

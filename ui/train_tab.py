@@ -14,7 +14,7 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import DataError, GpuBusyError
 from medqlora.services import Services
-from medqlora.services.training import RunSummary
+from medqlora.services.run_summary import RunSummary
 from ui import dataset_words, markup, present, wording
 from ui.guard import guarded, guarded_tick
 from ui.mirror_line import MirrorLine

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.tokenizer import nothing_to_learn
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.jobs import JobSpec
-from medqlora.domain.snapshot import RunSnapshot, RunState
 from medqlora.errors import DataError, DiskFullError, MedQLoRAError, PersistenceError
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.atomic import translated_os_errors
@@ -23,39 +21,7 @@ from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versi
 from medqlora.runs.run_queue import RunQueue
 from medqlora.services.datasets import DatasetService
 from medqlora.services.jobs import JobService
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunSummary:
-    """One line of the list of runs.
-
-    Attributes:
-        run_id: The run.
-        name: What the user sees.
-        state: How it stands.
-        created_at: UTC time, ISO 8601.
-        model_name: Base model.
-        dataset_name: Data it trains on.
-        step: Last step done.
-        total_steps: Steps in all, 0 before the first.
-        loss: Newest training loss, or None.
-        eval_loss: Newest loss on the held-out entries, or None.
-        has_adapter: Whether there is something to evaluate and compare.
-        can_resume: Whether it ended before it was done.
-    """
-
-    run_id: str
-    name: str
-    state: RunState
-    created_at: str
-    model_name: str
-    dataset_name: str
-    step: int
-    total_steps: int
-    loss: float | None
-    eval_loss: float | None
-    has_adapter: bool
-    can_resume: bool
+from medqlora.services.run_summary import RunSummary, summary_of
 
 
 class TrainingService(JobService):
@@ -252,7 +218,7 @@ class TrainingService(JobService):
         return QuantizedModelLoader(models_dir=self._workspace.models).pinned(config)
 
     def _summary(self, directory: RunDirectory) -> RunSummary:
-        return _summary(directory, directory.spec(), self.snapshot(directory.run_id))
+        return summary_of(directory, directory.spec(), self.snapshot(directory.run_id))
 
 
 def _spec(run_id: str, config: QLoRAConfig, card: DatasetCard, *, models_dir: Path) -> JobSpec:
@@ -273,26 +239,4 @@ def _spec(run_id: str, config: QLoRAConfig, card: DatasetCard, *, models_dir: Pa
             "screening": card.screening.to_json() if card.screening else None,
         },
         versions=recorded_versions(),
-    )
-
-
-def _summary(directory: RunDirectory, spec: JobSpec, snapshot: RunSnapshot) -> RunSummary:
-    def newest(trace: str) -> float | None:
-        points = snapshot.traces.get(trace)
-        return points[-1].y if points else None
-
-    is_waiting = directory.queued.exists() and snapshot.state != "running"
-    return RunSummary(
-        run_id=spec.run_id,
-        name=spec.name,
-        state="waiting" if is_waiting else snapshot.state,
-        created_at=spec.created_at,
-        model_name=spec.config["model_name"],
-        dataset_name=spec.dataset["name"],
-        step=snapshot.last_step.step if snapshot.last_step else snapshot.checkpoint_step,
-        total_steps=snapshot.last_step.total_steps if snapshot.last_step else 0,
-        loss=newest("loss"),
-        eval_loss=newest("eval_loss"),
-        has_adapter=directory.adapter.is_dir(),
-        can_resume=snapshot.can_resume and not is_waiting,
     )
