@@ -127,7 +127,7 @@ class MemoryExpected(Event):
 
     Attributes:
         source: `gpu` for what torch reserves on the card, `ram` for the memory of the process.
-        expected_gib: The forecast peak; for RAM an upper bound.
+        expected_gib: The forecast peak; for RAM of the model's part alone.
         num_tokens: Tokens of the largest micro-batch that it was made for.
     """
 

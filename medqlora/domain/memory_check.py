@@ -1,7 +1,8 @@
 """MemoryCheck: the forecast that was recorded when training began, beside what was measured since.
 
-Only like is set beside like: what torch reserves on a card beside the same forecast, a process's
-RAM beside the bound that was given for it. It forecasts nothing and measures nothing.
+Only like is compared with like: what torch reserves on a card with the same forecast. A process's
+RAM holds Python and its libraries as well, so the two are told and no difference is taken. It
+forecasts nothing and measures nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ class MemoryCheck:
     Attributes:
         source: What was forecast: `gpu` for what torch reserves on the card, `ram` for the memory
             of the process.
-        forecast_gib: What was forecast; for RAM an upper bound.
+        forecast_gib: What was forecast; for RAM of the model's part alone.
         measured_gib: The largest that was sampled of the same since training began, 0 for nothing.
         other_gib: The largest that was sampled of the other, 0 for nothing.
     """
@@ -58,9 +59,9 @@ class MemoryCheck:
             return f"The forecast was {self.forecast_gib:.2f} GiB of {place}.{seen}"
         if self.source == "ram":
             return (
-                f"Training took at most {self.measured_gib:.2f} GiB of {place}; the forecast at "
-                f"the start, which without a graphics card is an upper bound, was "
-                f"{self.forecast_gib:.2f} GiB."
+                f"Training took at most {self.measured_gib:.2f} GiB of {place}, Python and its "
+                f"libraries included; {self.forecast_gib:.2f} GiB was the forecast at the start "
+                "for the model alone, made for graphics cards, so the two are not compared."
             )
         difference = self.measured_gib / self.forecast_gib - 1
         return (
