@@ -1,7 +1,7 @@
 """What a training step takes beside weights and adapter, for each engine: measured constants.
 
-The programs that measured are `tests.benchmarks.memory` and `tests.benchmarks.training`; the formula
-is `memory_forecast`'s.
+The programs that measured are `tests.benchmarks.memory` and `tests.benchmarks.training`; the
+formula is `memory_forecast`'s.
 """
 
 from __future__ import annotations
