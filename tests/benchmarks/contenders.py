@@ -7,73 +7,27 @@ of the same engine with the settings that `ours` ended up with and nothing of ou
 
 from __future__ import annotations
 
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
+from medqlora.config.qlora import QLoRAConfig
+from tests.benchmarks.task import (
+    LENGTH,
+    MICRO_BATCH,
+    RANK,
+    Measured,
+    Task,
+    cap,
+    clocked,
+    encoded,
+    entries,
+    measured,
+)
 
-MICRO_BATCH, LENGTH, RANK, WARM_UP = 2, 2048, 16, 2
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 FITTED = ("per_device_train_batch_size", "gradient_accumulation_steps", "gradient_checkpointing")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
-    """What every contender trains.
-
-    Attributes:
-        checkpoint: Folder of the model.
-        rows: File of entries, in any format that the app reads.
-        samples: Entries a step.
-        steps: Optimizer steps.
-        cap_gib: The card is made to refuse what one with so much memory would; 0 for no cap.
-    """
-
-    checkpoint: Path
-    rows: Path
-    samples: int
-    steps: int
-    cap_gib: float = 0.0
-
-    def config(self) -> QLoRAConfig:
-        """The settings that are asked for."""
-        import torch
-
-        return QLoRAConfig(EMBEDDED_MODEL, rank=RANK, alpha=RANK).changed(
-            per_device_train_batch_size=MICRO_BATCH,
-            gradient_accumulation_steps=self.samples // MICRO_BATCH,
-            max_seq_length=LENGTH,
-            max_steps=self.steps,
-            # bitsandbytes has no 8-bit optimizer for the CPU.
-            optim="adamw_8bit" if torch.cuda.is_available() else "adamw_torch",
-            gradient_checkpointing=True,
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What one training took.
-
-    Attributes:
-        step_seconds: Each step after the first ones.
-        peak_gib: The most that torch reserved on the card, 0 without one.
-        settings: What it trained with, where it found that by itself.
-    """
-
-    step_seconds: list[float]
-    peak_gib: float
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def median(self) -> float:
-        """Median of the steps, seconds."""
-        return statistics.median(self.step_seconds)
 
 
 def ours(task: Task, settings: Mapping[str, Any]) -> Measured:
@@ -88,9 +42,9 @@ def ours(task: Task, settings: Mapping[str, Any]) -> Measured:
     from medqlora.training.memory import MemoryMonitor
     from medqlora.training.trainer import QLoRATrainer
 
-    _cap(task.cap_gib)
+    cap(task.cap_gib)
     loaded = engine.load_base(str(task.checkpoint), config)
-    data = _encoded(task, loaded.tokenizer)
+    data = encoded(task, loaded.tokenizer)
     config, limit_gib = _fitted(config, loaded, engine.name, data, task.cap_gib)
     ended: list[float] = []
     found: dict[str, Any] = {}
@@ -104,7 +58,7 @@ def ours(task: Task, settings: Mapping[str, Any]) -> Measured:
         with (
             EventLogWriter(Path(folder) / "events.jsonl", run_id="benchmark") as log,
             MemoryMonitor(log.append),
-            _clocked(ended),
+            clocked(ended),
         ):
             QLoRATrainer(
                 engine.attach_adapter(loaded.model, config),
@@ -119,7 +73,7 @@ def ours(task: Task, settings: Mapping[str, Any]) -> Measured:
                     {name: getattr(ready, name) for name in (*FITTED, "padding_free")}
                 ),
             ).train(data)
-    return _measured(ended, {**found, "engine": engine.name})
+    return measured(ended, {**found, "engine": engine.name})
 
 
 def same(task: Task, settings: Mapping[str, Any]) -> Measured:
@@ -130,9 +84,9 @@ def same(task: Task, settings: Mapping[str, Any]) -> Measured:
         engine=settings["engine"], **{name: settings[name] for name in FITTED}
     )
     engine = choose_engine(config).engine
-    _cap(task.cap_gib)
+    cap(task.cap_gib)
     loaded = engine.load_base(str(task.checkpoint), config)
-    data = _encoded(task, loaded.tokenizer)
+    data = encoded(task, loaded.tokenizer)
     ended: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
         arguments = config.training_arguments(Path(folder), num_entries=len(data))
@@ -146,9 +100,9 @@ def same(task: Task, settings: Mapping[str, Any]) -> Measured:
             eval_dataset=None,
             callbacks=[],
         )
-        with _clocked(ended):
+        with clocked(ended):
             trainer.train()
-    return _measured(ended)
+    return measured(ended)
 
 
 def plain(task: Task, settings: Mapping[str, Any]) -> Measured:
@@ -157,7 +111,7 @@ def plain(task: Task, settings: Mapping[str, Any]) -> Measured:
     from peft import LoraConfig, prepare_model_for_kbit_training
     from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 
-    _cap(task.cap_gib)
+    cap(task.cap_gib)
     dtype = getattr(torch, task.config().resolved_compute_dtype())
     model = AutoModelForCausalLM.from_pretrained(
         task.checkpoint,
@@ -185,7 +139,7 @@ def unsloth(task: Task, settings: Mapping[str, Any]) -> Measured:
     """The recipe of Unsloth's notebooks."""
     from unsloth import FastLanguageModel
 
-    _cap(task.cap_gib)
+    cap(task.cap_gib)
     model, tokenizer = FastLanguageModel.from_pretrained(
         str(task.checkpoint), max_seq_length=LENGTH, load_in_4bit=True, local_files_only=True
     )
@@ -223,7 +177,7 @@ def _bare(task: Task, model: Any, tokenizer: Any, adapter: Any) -> Measured:
             ],
             tokenize=False,
         )
-        for one in _entries(task)
+        for one in entries(task)
     ]
     ended: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -250,69 +204,9 @@ def _bare(task: Task, model: Any, tokenizer: Any, adapter: Any) -> Measured:
                 seed=1,
             ),
         )
-        with _clocked(ended):
+        with clocked(ended):
             trainer.train()
-    return _measured(ended)
-
-
-class _clocked:
-    """Notes when each optimizer step ends, whoever trains, where all of them end it."""
-
-    def __init__(self, ended: list[float]) -> None:
-        self._ended = ended
-
-    def __enter__(self) -> None:
-        import torch
-        from transformers.trainer_callback import CallbackHandler
-
-        self._handler, self._on_step_end = CallbackHandler, CallbackHandler.on_step_end
-        original, ended = self._on_step_end, self._ended
-
-        def on_step_end(handler: Any, *given: Any, **named: Any) -> Any:
-            found = original(handler, *given, **named)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            ended.append(time.monotonic())
-            return found
-
-        CallbackHandler.on_step_end = on_step_end
-
-    def __exit__(self, *_: object) -> None:
-        self._handler.on_step_end = self._on_step_end
-
-
-def _measured(ended: list[float], settings: Mapping[str, Any] | None = None) -> Measured:
-    import torch
-
-    has_cuda = torch.cuda.is_available()
-    return Measured(
-        step_seconds=[b - a for a, b in pairwise(ended[WARM_UP - 1 :])],
-        peak_gib=torch.cuda.max_memory_reserved() / 2**30 if has_cuda else 0.0,
-        settings=settings or {},
-    )
-
-
-def _cap(gib: float) -> None:
-    import torch
-
-    if gib and torch.cuda.is_available():
-        total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction(gib * 2**30 / total)
-
-
-def _entries(task: Task) -> Any:
-    from medqlora.data.loader import MedicalDatasetLoader
-
-    return MedicalDatasetLoader().read(task.rows).entries
-
-
-def _encoded(task: Task, tokenizer: Any) -> Any:
-    from datasets import Dataset
-
-    from medqlora.data.tokenizer import MedicalTokenizer
-
-    encode = MedicalTokenizer(tokenizer, max_seq_length=LENGTH).encode_all
-    return Dataset.from_list([*encode(_entries(task))])
+    return measured(ended)
 
 
 def _fitted(

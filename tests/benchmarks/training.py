@@ -27,7 +27,8 @@ from typing import Any
 from medqlora.data.loader import sample_path
 from medqlora.models.memory_reading import detect_gpu
 from tests.benchmarks import shapes
-from tests.benchmarks.contenders import CONTENDERS, Measured, Task
+from tests.benchmarks.contenders import CONTENDERS
+from tests.benchmarks.task import Measured, Task
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth")
