@@ -135,7 +135,9 @@ class QuantizedModelLoader:
         from transformers import AutoConfig
 
         try:
-            about = AutoConfig.from_pretrained(source, trust_remote_code=False)
+            about = AutoConfig.from_pretrained(
+                source, local_files_only=True, trust_remote_code=False
+            )
         except (OSError, ValueError, KeyError):
             return None  # loading will say what is wrong
         return shape_of(about.to_dict())

@@ -73,14 +73,24 @@ def test_a_prepared_dataset_and_the_open_tab_survive_a_refresh(viewer):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("broken.json", b'[{"question": "What is'),
         ("picture.csv", b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8),
         ("empty.jsonl", b""),
     ],
 )
-def test_a_file_that_is_not_data_gets_one_plain_sentence(viewer, tmp_path, name, content):
+def test_a_file_that_is_no_table_is_refused_in_a_sentence_at_the_door(
+    viewer, tmp_path, name, content
+):
     (tmp_path / name).write_bytes(content)
     viewer.upload(tmp_path / name)
+    toast = viewer.page.locator(".toast-body")
+    expect(toast).to_contain_text(f"{name} is ")
+    expect(toast).not_to_contain_text("Traceback")
+    expect(viewer.page.locator("#dataset-prepare")).to_be_disabled()
+
+
+def test_a_file_that_is_not_data_gets_one_plain_sentence(viewer, tmp_path):
+    (tmp_path / "broken.json").write_bytes(b'[{"question": "What is')
+    viewer.upload(tmp_path / "broken.json")
     expect(viewer.page.locator("#dataset-notice .mq-bad")).to_be_visible(timeout=PAGE_MS)
     said = viewer.text("dataset-notice")
     assert len(said) > 20

@@ -91,7 +91,7 @@ def test_the_owner_shows_renews_and_ends_the_reviewers_link(
     page.click("#owner-end")
     expect(page.locator("#owner-people")).not_to_contain_text("reviewer 2 has")
     other.goto(shared.url)
-    expect(other.get_by_label("Password")).to_be_visible()
+    expect(other.get_by_label("Password")).to_be_visible(timeout=PAGE_MS)
     other.context.close()
     assert page.troubles == []
 

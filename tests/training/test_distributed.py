@@ -89,7 +89,7 @@ try:
 except TrainingError as error:
     print(f"refused: {error.message}")
 """)
-    assert out.count("agreed 10\n") == 2
+    assert out.count("agreed 10") == 2
     assert out.index("came 0") < out.index("came 1")
     assert out.count("refused: The 2 processes ended with different adapters") == 2
 
