@@ -6,7 +6,8 @@ grow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import gradio as gr
 
 from medqlora.errors import EvaluationError, MedQLoRAError
 from medqlora.services import Services
-from medqlora.services.chat import BASE, TUNED, clinical_prompts
+from medqlora.services.chat import BASE, TUNED, ChatUpdate, clinical_prompts
 from medqlora.services.conversations import FileKind
 from ui import (
     adapter_import,
@@ -165,7 +166,7 @@ class Handlers:
         self._chat = services.chat
         self._screening = services.screening
         self._conversations = services.conversations
-        self._streams = Streams()
+        self._streams = Streams[list[Any]]()
 
     @for_reviewers
     def open(
@@ -238,9 +239,9 @@ class Handlers:
         )
         known = self._names(run_id)
         names = (known[left or BASE], known[right or TUNED])
+        pages = self._pages(updates, base, tuned, names)
         try:
-            for update in self._streams.until_ended(request.session_hash, updates):
-                yield [*shown(update, base, tuned, names), ""]
+            yield from self._streams.until_ended(request.session_hash, pages)
         except MedQLoRAError as error:
             # The question is given back, and the page says why instead of waiting for ever.
             said = markup.notice(str(error), "bad")
@@ -272,14 +273,28 @@ class Handlers:
             system_prompt=drawing.system_prompt,
         )
 
+    def _pages(
+        self,
+        updates: Generator[ChatUpdate, None, None],
+        base: Turns,
+        tuned: Turns,
+        names: tuple[str, str],
+    ) -> Iterator[list[Any]]:
+        with closing(updates):
+            for update in updates:
+                yield [*shown(update, base, tuned, names), ""]
+
     @for_reviewers
-    def stopped(self, request: gr.Request) -> str:
+    def stopped(self, request: gr.Request) -> Any:
         """The answers are to end here."""
-        self._streams.end(request.session_hash)
-        return markup.notice(wording.COMPARE_STOPPED)
+        said = markup.notice(wording.COMPARE_STOPPED)
+        last = [*[gr.skip()] * 4, said, gr.skip(), ""]
+        return gr.skip() if self._streams.end(request.session_hash, last) else said
 
     @for_reviewers
     def clear(self, request: gr.Request) -> list[Any]:
         """Begins a new conversation."""
-        self._streams.end(request.session_hash)
-        return ["", [], [], {"base": [], "tuned": []}, markup.notice(wording.COMPARE_READY), ""]
+        ready = markup.notice(wording.COMPARE_READY)
+        empty = ["", [], [], {"base": [], "tuned": []}, ready, ""]
+        is_said = self._streams.end(request.session_hash, [*empty, ""])
+        return [gr.skip()] * len(empty) if is_said else empty

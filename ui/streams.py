@@ -1,41 +1,41 @@
-"""Streams that a press on the same page ends; nothing of them comes after the press's answer.
+"""Streams that a press on the same page ends, with the press's answer as their last word.
 
-Gradio's own `cancels` lets the page send the cancel and go on: an answer that is on its way then
-arrives after "Stopped" and stays there. Here the press waits until the stream has said its last
-word. A stream has to give something every second for this, if only what it gave before.
+Gradio's own `cancels` lets the page send the cancel and go on: a piece that is on its way then
+arrives after "Stopped" and stays there. And when a stream is over, Gradio sends its last piece once
+more, in no order with the answers of other handlers. So the press answers nothing itself where
+something is being streamed: the stream does, and repeats that. It has to give something every
+second for this, if only what it gave before.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import TypeVar
-
-LONGEST_WAIT_SECONDS = 10.0
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 
-class Streams:
+class Streams(Generic[T]):
     """What is being streamed, one at a time for each browser tab."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._of_tab: dict[str, _Stream] = {}
+        self._of_tab: dict[str, _Stream[T]] = {}
 
     def until_ended(self, tab: str | None, source: Iterator[T]) -> Iterator[T]:
-        """`source` until it is over or somebody ends it; it is closed then.
+        """`source` until it is over or somebody ends it; it is closed then, and theirs comes last.
 
         Args:
             tab: The session's hash, None outside of a page.
             source: A generator.
         """
-        key, stream = tab or "", _Stream()
+        key, stream = tab or "", _Stream[T]()
         with self._lock:
             self._of_tab[key] = stream
         try:
             for one in source:
-                if stream.shall_end.is_set():
+                if stream.last:
                     break
                 yield one
         finally:
@@ -43,18 +43,22 @@ class Streams:
             with self._lock:
                 if self._of_tab.get(key) is stream:
                     del self._of_tab[key]
-            stream.has_ended.set()
+        yield from stream.last
 
-    def end(self, tab: str | None) -> None:
-        """Ends what is streamed to a tab, if anything is, and waits until it has."""
+    def end(self, tab: str | None, last: T) -> bool:
+        """Ends what is streamed to a tab; False where nothing is.
+
+        Args:
+            tab: The session's hash, None outside of a page.
+            last: What the stream says last.
+        """
         with self._lock:
             stream = self._of_tab.get(tab or "")
-        if stream:
-            stream.shall_end.set()
-            stream.has_ended.wait(LONGEST_WAIT_SECONDS)
+            if stream:
+                stream.last = [last]
+        return stream is not None
 
 
-class _Stream:
+class _Stream(Generic[T]):
     def __init__(self) -> None:
-        self.shall_end = threading.Event()
-        self.has_ended = threading.Event()
+        self.last: list[T] = []

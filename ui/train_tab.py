@@ -73,7 +73,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
     )
     start.click(
         guarded(handlers.start),
-        [dataset, shared.settings, start],
+        [dataset, shared.dataset_id, shared.settings, start],
         [shared.run_id, *live],
         trigger_mode="once",
         **BUSY,
@@ -115,12 +115,16 @@ class Handlers:
         """Another dataset was chosen."""
         return [dataset_id, self._plan(dataset_id, settings)]
 
-    def start(self, dataset_id: str | None, settings: dict[str, Any], button: str) -> list[Any]:
+    def start(
+        self, listed: str | None, chosen: str, settings: dict[str, Any], button: str
+    ) -> list[Any]:
         """Starts a run with the chosen data and settings, or queues it, as the button says.
 
         A page that does not know of another run yet says Start and is refused: twenty clicks start
-        one run and queue none.
+        one run and queue none. Who is quicker than the list of datasets means the one that was
+        chosen in another tab.
         """
+        dataset_id = listed or chosen
         if not dataset_id:
             raise DataError("There is no dataset yet.", hint="Prepare one in the Dataset tab.")
         config = self._config(settings)

@@ -8,7 +8,7 @@ machine and it is idle. Nothing that is said reaches a disk.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from medqlora.data.prompts import clinical_prompts
@@ -61,7 +61,7 @@ class ChatService:
         settings: GenerationSettings,
         left: str = BASE,
         right: str = TUNED,
-    ) -> Iterator[ChatUpdate]:
+    ) -> Generator[ChatUpdate, None, None]:
         """Both models' answers as they grow; see `stream_adapter`.
 
         Args:
@@ -87,7 +87,7 @@ class ChatService:
         base_turns: Conversation,
         tuned_turns: Conversation,
         settings: GenerationSettings,
-    ) -> Iterator[ChatUpdate]:
+    ) -> Generator[ChatUpdate, None, None]:
         """Both models' answers as they grow; closing the iterator cancels them.
 
         Args:
@@ -121,7 +121,7 @@ class ChatService:
         base_turns: Conversation,
         tuned_turns: Conversation,
         settings: GenerationSettings,
-    ) -> Iterator[ChatUpdate]:
+    ) -> Generator[ChatUpdate, None, None]:
         check_conversation(base_turns)
         check_conversation(tuned_turns)
         check_settings(settings)

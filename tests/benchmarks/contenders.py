@@ -17,10 +17,10 @@ from tests.benchmarks.task import (
     LENGTH,
     MICRO_BATCH,
     RANK,
+    Clock,
     Measured,
     Task,
     cap,
-    clocked,
     encoded,
     entries,
     measured,
@@ -46,7 +46,7 @@ def ours(task: Task, settings: Mapping[str, Any]) -> Measured:
     loaded = engine.load_base(str(task.checkpoint), config)
     data = encoded(task, loaded.tokenizer)
     config, limit_gib = _fitted(config, loaded, engine.name, data, task.cap_gib)
-    ended: list[float] = []
+    clock = Clock()
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         checkpoints = CheckpointManager(
@@ -58,7 +58,7 @@ def ours(task: Task, settings: Mapping[str, Any]) -> Measured:
         with (
             EventLogWriter(Path(folder) / "events.jsonl", run_id="benchmark") as log,
             MemoryMonitor(log.append),
-            clocked(ended),
+            clock,
         ):
             QLoRATrainer(
                 engine.attach_adapter(loaded.model, config),
@@ -73,7 +73,7 @@ def ours(task: Task, settings: Mapping[str, Any]) -> Measured:
                     {name: getattr(ready, name) for name in (*FITTED, "padding_free")}
                 ),
             ).train(data)
-    return measured(ended, {**found, "engine": engine.name})
+    return measured(clock, {**found, "engine": engine.name})
 
 
 def same(task: Task, settings: Mapping[str, Any]) -> Measured:
@@ -87,7 +87,7 @@ def same(task: Task, settings: Mapping[str, Any]) -> Measured:
     cap(task.cap_gib)
     loaded = engine.load_base(str(task.checkpoint), config)
     data = encoded(task, loaded.tokenizer)
-    ended: list[float] = []
+    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         arguments = config.training_arguments(Path(folder), num_entries=len(data))
         arguments.padding_free = settings["padding_free"]
@@ -100,9 +100,9 @@ def same(task: Task, settings: Mapping[str, Any]) -> Measured:
             eval_dataset=None,
             callbacks=[],
         )
-        with clocked(ended):
+        with clock:
             trainer.train()
-    return measured(ended)
+    return measured(clock)
 
 
 def plain(task: Task, settings: Mapping[str, Any]) -> Measured:
@@ -179,7 +179,7 @@ def _bare(task: Task, model: Any, tokenizer: Any, adapter: Any) -> Measured:
         )
         for one in entries(task)
     ]
-    ended: list[float] = []
+    clock = Clock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = SFTTrainer(
             model=model,
@@ -195,6 +195,7 @@ def _bare(task: Task, model: Any, tokenizer: Any, adapter: Any) -> Measured:
                 learning_rate=config.learning_rate,
                 optim=config.optim,
                 bf16=config.resolved_compute_dtype() == "bfloat16",
+                fp16=config.resolved_compute_dtype() == "float16",
                 use_cpu=not torch.cuda.is_available(),
                 gradient_checkpointing=True,
                 logging_steps=1,
@@ -204,9 +205,9 @@ def _bare(task: Task, model: Any, tokenizer: Any, adapter: Any) -> Measured:
                 seed=1,
             ),
         )
-        with clocked(ended):
+        with clock:
             trainer.train()
-    return measured(ended)
+    return measured(clock)
 
 
 def _fitted(

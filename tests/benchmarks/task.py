@@ -25,6 +25,7 @@ class Task:
         samples: Entries a step.
         steps: Optimizer steps.
         cap_gib: The card is made to refuse what one with so much memory would; 0 for no cap.
+        compute_dtype: What it computes in; `auto` for what the machine does best.
     """
 
     checkpoint: Path
@@ -32,6 +33,7 @@ class Task:
     samples: int
     steps: int
     cap_gib: float = 0.0
+    compute_dtype: str = "auto"
 
     def config(self) -> QLoRAConfig:
         """The settings that are asked for."""
@@ -42,6 +44,7 @@ class Task:
             gradient_accumulation_steps=self.samples // MICRO_BATCH,
             max_seq_length=LENGTH,
             max_steps=self.steps,
+            compute_dtype=self.compute_dtype,
             # bitsandbytes has no 8-bit optimizer for the CPU.
             optim="adamw_8bit" if torch.cuda.is_available() else "adamw_torch",
             gradient_checkpointing=True,
@@ -54,11 +57,13 @@ class Measured:
 
     Attributes:
         step_seconds: Each step after the first ones.
+        losses: Of each step.
         peak_gib: The most that torch reserved on the card, 0 without one.
         settings: What it trained with, where it found that by itself.
     """
 
     step_seconds: list[float]
+    losses: list[float]
     peak_gib: float
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -68,39 +73,49 @@ class Measured:
         return statistics.median(self.step_seconds)
 
 
-class clocked:
-    """Notes when each optimizer step ends, whoever trains, where all of them end it."""
+class Clock:
+    """Notes when each optimizer step ends and its loss, whoever trains, where all end it."""
 
-    def __init__(self, ended: list[float]) -> None:
-        self._ended = ended
+    def __init__(self) -> None:
+        self.ended: list[float] = []
+        self.losses: list[float] = []
 
     def __enter__(self) -> None:
         import torch
         from transformers.trainer_callback import CallbackHandler
 
-        self._handler, self._on_step_end = CallbackHandler, CallbackHandler.on_step_end
-        original, ended = self._on_step_end, self._ended
+        self._handler = CallbackHandler
+        self._originals = CallbackHandler.on_step_end, CallbackHandler.on_log
+        step_end, log = self._originals
 
         def on_step_end(handler: Any, *given: Any, **named: Any) -> Any:
-            found = original(handler, *given, **named)
+            found = step_end(handler, *given, **named)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            ended.append(time.monotonic())
+            self.ended.append(time.monotonic())
             return found
 
-        CallbackHandler.on_step_end = on_step_end
+        def on_log(
+            handler: Any, args: Any, state: Any, control: Any, logs: dict[str, Any], **named: Any
+        ) -> Any:
+            if "loss" in logs:
+                self.losses.append(float(logs["loss"]))
+            return log(handler, args, state, control, logs, **named)
+
+        CallbackHandler.on_step_end, CallbackHandler.on_log = on_step_end, on_log
 
     def __exit__(self, *_: object) -> None:
-        self._handler.on_step_end = self._on_step_end
+        self._handler.on_step_end, self._handler.on_log = self._originals
 
 
-def measured(ended: list[float], settings: Mapping[str, Any] | None = None) -> Measured:
+def measured(clock: Clock, settings: Mapping[str, Any] | None = None) -> Measured:
     """What the clock saw, without the first steps."""
     import torch
 
     has_cuda = torch.cuda.is_available()
     return Measured(
-        step_seconds=[b - a for a, b in pairwise(ended[WARM_UP - 1 :])],
+        step_seconds=[b - a for a, b in pairwise(clock.ended[WARM_UP - 1 :])],
+        losses=clock.losses,
         peak_gib=torch.cuda.max_memory_reserved() / 2**30 if has_cuda else 0.0,
         settings=settings or {},
     )

@@ -6,7 +6,8 @@ none, and only then times a few steps of each contender on ROWS (else the sample
 of its own, one after the other. It prints versions, the card, a line for each with its samples a
 second, peak and ratio to the first, and what our events, samples and checkpoints cost: the app's
 step over the same step of a bare script, both measured twice, by turns. A contender may end in
-`@GIB`: then the card refuses what one with so much memory would.
+`@GIB`: then the card refuses what one with so much memory would; and in `/float16`: then it
+computes as a card without bfloat16 does.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ ROOT = Path(__file__).parents[2]
 PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes", "unsloth")
 WITH_GPU = ("plain", "unsloth", "ours", "same", "ours", "same")
 WITHOUT_GPU = ("plain", "ours", "same", "ours", "same")
+SLOW, FEW_STEPS = ("plain",), 4  # the lent machines are lent for minutes
 
 
 def main(folder: Path, rows: Path, names: Sequence[str]) -> None:
@@ -54,8 +56,8 @@ def main(folder: Path, rows: Path, names: Sequence[str]) -> None:
     found: dict[str, list[Measured]] = {}
     settings: Mapping[str, Any] = {}
     for name in names:
-        contender, _, cap = name.partition("@")
-        one = _in_a_process(contender, replace(task, cap_gib=float(cap or 0)), settings)
+        contender, its_task = _asked(name, task)
+        one = _in_a_process(contender, its_task, settings)
         if one is None:
             continue
         settings = one.settings or settings
@@ -63,21 +65,33 @@ def main(folder: Path, rows: Path, names: Sequence[str]) -> None:
         ratio = next(iter(found.values()))[0].median / one.median
         print(
             f"{name:12} {task.samples / one.median:8.2f} samples/s  x{ratio:.2f}"
-            f"  step {one.median:.3f} s  peak {one.peak_gib:.2f} GiB  {dict(one.settings) or ''}",
+            f"  step {one.median:.3f} s  peak {one.peak_gib:.2f} GiB"
+            f"  loss {one.losses[0]:.3f} to {one.losses[-1]:.3f}  {dict(one.settings) or ''}",
             flush=True,
         )
-    _say_tax(found)
+    for name in found:
+        bare = name.replace("ours", "same")
+        if bare != name and bare in found:
+            _say_tax(name, found[name], found[bare])
 
 
-def _say_tax(found: Mapping[str, Sequence[Measured]]) -> None:
-    if "ours" not in found or "same" not in found:
-        return
-    ours, bare = (
-        statistics.median(second for one in found[name] for second in one.step_seconds)
-        for name in ("ours", "same")
-    )
-    by_turn = [f"{one.median:.3f}" for name in ("ours", "same") for one in found[name]]
-    print(f"our step over a bare script's: {ours / bare:.3f} (medians by turn {by_turn})")
+def _asked(name: str, task: Task) -> tuple[str, Task]:
+    """A contender and its task, from what was typed."""
+    before, _, dtype = name.partition("/")
+    contender, _, cap = before.partition("@")
+    steps = min(task.steps, FEW_STEPS) if contender in SLOW else task.steps
+    changed = replace(task, cap_gib=float(cap or 0), compute_dtype=dtype or "auto", steps=steps)
+    return contender, changed
+
+
+def _say_tax(name: str, ours: Sequence[Measured], bare: Sequence[Measured]) -> None:
+    medians = [
+        statistics.median(second for one in measured for second in one.step_seconds)
+        for measured in (ours, bare)
+    ]
+    by_turn = [f"{one.median:.3f}" for one in (*ours, *bare)]
+    ratio = medians[0] / medians[1]
+    print(f"step of {name} over a bare script's: {ratio:.3f} (medians by turn {by_turn})")
 
 
 def _heading(task: Task) -> str:
