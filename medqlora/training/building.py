@@ -28,7 +28,7 @@ def ready_trainer(
     """The trainer that `make` makes of `arguments`, which are changed until they suit.
 
     Args:
-        make: Makes a trainer; called again when the arguments were changed.
+        make: Makes a trainer; called again when they were changed.
         arguments: The training arguments.
         report: Gets what was found and changed.
         probe_limit_gib: See `QLoRATrainer`.
@@ -38,7 +38,8 @@ def ready_trainer(
         arguments.padding_free = False
         arguments.train_sampling_strategy = "group_by_length"
         trainer = make()
-    while probe_limit_gib and (less := _less_at_once(trainer, arguments, probe_limit_gib)):
+    less = _less_at_once(trainer, arguments, probe_limit_gib) if probe_limit_gib else ()
+    if less:
         for one in less:
             setattr(arguments, one.name, one.new)
         report(ParametersAdjusted(adjustments=less))
@@ -67,22 +68,26 @@ def _is_isolated(trainer: Any, report: Report) -> bool:
 def _less_at_once(
     trainer: Any, arguments: SFTConfig, limit_gib: float
 ) -> tuple[ParameterAdjustment, ...]:
-    """Half the micro-batch where the longest rows need more than there is; empty where not."""
-    size = arguments.per_device_train_batch_size
-    taken = probe.peak_gib(trainer, probe.longest_rows(trainer.train_dataset, size))
-    if size % 2 or (taken is not None and taken <= limit_gib):
+    """The micro-batch halved until its longest rows fit; empty where they do as it is."""
+    asked = size = arguments.per_device_train_batch_size
+    found = ""
+    while size % 2 == 0:
+        taken = probe.peak_gib(trainer, probe.longest_rows(trainer.train_dataset, size))
+        if taken is not None and taken <= limit_gib:
+            break
+        took = f"they took {taken:.1f} GiB" if taken else "memory ran out"
+        found = f"Tried the {size} longest entries at once: {took} of {limit_gib:.1f} GiB"
+        size //= 2
+    if size == asked:
         return ()
-    found = f"they took {taken:.1f} GiB" if taken else "memory ran out"
-    reason = (
-        f"Tried the {size} longest entries at once: {found} of {limit_gib:.1f} GiB; more "
-        "accumulation keeps the entries a step."
-    )
+    reason = f"{found}; more accumulation keeps the entries a step."
     steps = arguments.gradient_accumulation_steps
     return (
+        ParameterAdjustment(name="per_device_train_batch_size", old=asked, new=size, reason=reason),
         ParameterAdjustment(
-            name="per_device_train_batch_size", old=size, new=size // 2, reason=reason
-        ),
-        ParameterAdjustment(
-            name="gradient_accumulation_steps", old=steps, new=2 * steps, reason=reason
+            name="gradient_accumulation_steps",
+            old=steps,
+            new=steps * asked // size,
+            reason=reason,
         ),
     )

@@ -132,7 +132,7 @@ def _output_of_last_row(
     batch = trainer.data_collator([{"input_ids": one, "labels": one} for one in rows])
     handle = layer.register_forward_hook(keep)
     try:
-        with torch.no_grad(), trainer.compute_loss_context_manager():
+        with torch.no_grad(), trainer.accelerator.autocast():
             trainer.model(**trainer._prepare_inputs(batch), use_cache=False)
     finally:
         handle.remove()

@@ -49,8 +49,9 @@ def peak_gib(trainer: Any, rows: Sequence[Mapping[str, Sequence[int]]]) -> float
     torch.cuda.reset_peak_memory_stats()
     was_training = model.training
     try:
-        model.train()
-        with trainer.compute_loss_context_manager():
+        # Unsloth's own switch also turns recomputation on, as its trainer does; `train` does not.
+        getattr(model, "for_training", model.train)()
+        with trainer.accelerator.autocast():
             batch = trainer._prepare_inputs(trainer.data_collator(list(rows)))
             model(**batch, use_cache=False).loss.backward()
         return torch.cuda.max_memory_reserved() / _GIB
