@@ -88,6 +88,7 @@ class Viewer:
         )
         self.page.click("#train-start:has-text('Start training')")
         self.page.wait_for_function("() => window.hasStarted")
+        expect(self.page.locator("#train-status")).not_to_contain_text("Press Start training")
 
     def wait_for_end(self, state: str) -> None:
         self.tab("train")

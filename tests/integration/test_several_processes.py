@@ -39,7 +39,8 @@ CONFIG = QLoRAConfig(
 )
 LOSS_TOLERANCE = 1e-3
 """Relative; sums of products in bfloat16 come in another order. 0.0003 was seen."""
-SECONDS_TO_END = 15.0
+SECONDS_TO_END = 60.0
+"""For all processes once one is killed, on a machine that others use too."""
 
 
 @pytest.fixture
@@ -155,7 +156,7 @@ def test_a_sharded_model_learns_what_a_whole_one_does_and_a_stop_or_a_kill_chang
         gradient_accumulation_steps=2,
         gradient_checkpointing=True,
         dropout=0.1,
-        max_steps=14,
+        max_steps=20,
     )
     sharded = whole.changed(shard_weights="yes")
     reference = finished(services, whole, dataset_id)
