@@ -1,13 +1,12 @@
 """QuantizationManager: how a base model is stored, by its size and the card, with reasons.
 
-A table of rules; the first one that applies is taken. It does not load or quantise anything:
-`QLoRAConfig.configure_quantization` turns the choice into what transformers takes. How much a whole
-run needs is `models.memory_forecast`'s work.
+Always nf4 with double quantisation, which is what Unsloth and the ready 4-bit copies use as well. It
+does not load or quantise anything: `QLoRAConfig.configure_quantization` turns the choice into what
+transformers takes. How much a whole run needs is `models.memory_forecast`'s work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,8 +25,14 @@ SCALE_BITS = {True: 0.127, False: 0.5}
 Source: Dettmers et al. 2023, QLoRA, section 3.
 """
 
-SMALL_SHARE_OF_CARD = 1 / 8
 LARGEST_SHARE_OF_CARD = 0.9
+
+
+_WITH_CARD = (
+    "Smaller scales leave more of the card for training, and Unsloth and ready 4-bit copies of "
+    "models have them."
+)
+_WITHOUT_CARD = "Without a GPU the model shares the RAM with everything else."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,45 +50,6 @@ class QuantizationPlan:
     double_quantization: bool
     weights_gib: float
     choices: tuple[Choice, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QuantizationRule:
-    """One row of the table.
-
-    Attributes:
-        applies: Told the share of the card that the 4-bit weights take, or None without a card.
-        quantization: The type.
-        double_quantization: Whether the scales are stored in 8 bits too.
-        reason: Why, one sentence for the user.
-    """
-
-    applies: Callable[[float | None], bool]
-    quantization: str
-    double_quantization: bool
-    reason: str
-
-
-RULES: tuple[QuantizationRule, ...] = (
-    QuantizationRule(
-        applies=lambda share: share is None,
-        quantization="nf4",
-        double_quantization=True,
-        reason="Without a GPU the model shares the RAM with everything else.",
-    ),
-    QuantizationRule(
-        applies=lambda share: share is not None and share <= SMALL_SHARE_OF_CARD,
-        quantization="nf4",
-        double_quantization=False,
-        reason="The weights take little of the card, so their scales are kept exact.",
-    ),
-    QuantizationRule(
-        applies=lambda share: True,
-        quantization="nf4",
-        double_quantization=True,
-        reason="The weights take much of the card; smaller scales leave more for training.",
-    ),
-)
 
 
 class QuantizationManager:
@@ -107,30 +73,23 @@ class QuantizationManager:
                 f"billion_parameters must be above 0, got {billion_parameters}.",
                 hint="Give the model's size in billions, such as 8 for Llama 3.1 8B.",
             )
-        smallest = weights_gib(billion_parameters, quantization="nf4", double_quantization=True)
-        share = smallest / self._gpu.total_gib if self._gpu else None
-        rule = next(one for one in RULES if one.applies(share))
-        taken = weights_gib(
-            billion_parameters,
-            quantization=rule.quantization,
-            double_quantization=rule.double_quantization,
-        )
+        taken = weights_gib(billion_parameters, quantization="nf4", double_quantization=True)
         return QuantizationPlan(
-            quantization=rule.quantization,
-            double_quantization=rule.double_quantization,
+            quantization="nf4",
+            double_quantization=True,
             weights_gib=taken,
             choices=(
                 Choice(
                     name="quantization",
-                    value=rule.quantization,
+                    value="nf4",
                     reason=f"{billion_parameters:g} billion weights take {taken:.1f} GiB in 4 bits "
                     f"instead of {_full_gib(billion_parameters):.1f} GiB; nf4 suits the way that "
                     "weights are distributed.",
                 ),
                 Choice(
                     name="double_quantization",
-                    value="on" if rule.double_quantization else "off",
-                    reason=rule.reason,
+                    value="on",
+                    reason=_WITH_CARD if self._gpu else _WITHOUT_CARD,
                 ),
             ),
         )

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import pytest
 
+from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.config.quantization import QuantizationManager, weights_gib
 from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ConfigError
+from medqlora.models.engine_choice import TrainingMachine, obstacle
 
 T4 = GPUInfo(name="Tesla T4", total_gib=14.56, compute_capability=(7, 5))
 
 
-@pytest.mark.parametrize(
-    ("gpu", "billion", "is_double"), [(None, 0.135, True), (T4, 1.24, False), (T4, 8.03, True)]
-)
-def test_scales_are_stored_small_where_memory_is_short(
-    gpu: GPUInfo | None, billion: float, is_double: bool
+@pytest.mark.parametrize(("gpu", "billion"), [(None, 0.135), (T4, 1.24), (T4, 8.03)])
+def test_what_is_chosen_is_what_unsloth_takes_and_says_why(
+    gpu: GPUInfo | None, billion: float
 ) -> None:
-    plan = QuantizationManager(gpu).choose(billion)
-    assert plan.quantization == "nf4"
-    assert plan.double_quantization is is_double
+    manager = QuantizationManager(gpu)
+    plan = manager.choose(billion)
     assert [one.name for one in plan.choices] == ["quantization", "double_quantization"]
     assert all(one.reason.endswith(".") for one in plan.choices)
+    machine = TrainingMachine(has_unsloth=True, capability=(7, 5))
+    assert obstacle(manager.apply(QLoRAConfig(EMBEDDED_MODEL), billion), machine) is None
 
 
 def test_eight_billion_weights_take_about_four_gib() -> None:
