@@ -44,9 +44,16 @@ def forecast(options: argparse.Namespace) -> Result:
         values["model_name"] = options.model
     config = service.build(values)
     found = service.memory(config, card=options.gpu, billion_parameters=options.billion)
-    say(found.message)
+    fetched = service.download(config)
+    say(" ".join([found.message, fetched.message]).strip())
     total, peak = found.forecast.total_gib, found.forecast.peak_gib
-    return {**asdict(found), "peak_gib": peak, "total_gib": total, "message": found.message}, 0
+    return {
+        **asdict(found),
+        "peak_gib": peak,
+        "total_gib": total,
+        "message": found.message,
+        "download": asdict(fetched),
+    }, 0
 
 
 def train(options: argparse.Namespace) -> Result:

@@ -155,7 +155,7 @@ class Handlers:
         batch = config.effective_batch_size
         if not dataset_id:
             fine = wording.SETTINGS_FINE_WITHOUT_DATA.format(batch=batch)
-            return markup.notice(fine) + self._memory(config)
+            return markup.notice(fine) + self._needs(config)
         card = self._datasets.card(dataset_id)
         sentence = wording.SETTINGS_FINE.format(
             steps=f"{config.total_steps(card.num_train):,}",
@@ -163,14 +163,17 @@ class Handlers:
             name=card.name,
             entries=f"{card.num_train:,}",
         )
-        return markup.notice(sentence, "good") + self._memory(config)
+        return markup.notice(sentence, "good") + self._needs(config)
 
-    def _memory(self, config: QLoRAConfig) -> str:
+    def _needs(self, config: QLoRAConfig) -> str:
+        """What a run takes: memory, and what it fetches first."""
+        fetched = self._configuration.download(config).message
+        said = markup.notice(fetched, "plain") if fetched else ""
         try:
             found = self._configuration.memory(config)
         except ModelError:
-            return ""  # what is wrong with the model is said beside it
-        return markup.notice(found.message, "plain" if found.verdict == "fits" else "warn")
+            return said  # what is wrong with the model is said beside it
+        return markup.notice(found.message, "plain" if found.verdict == "fits" else "warn") + said
 
 
 def _reasons(suggestion: Suggestion) -> str:

@@ -87,8 +87,6 @@ def model_note(
         parts.append(f"{entry.licence}.")
         if entry.original and entry.original != entry.name:
             parts.append(f"A copy of {entry.original} that needs no account.")
-        if entry.four_bit_copy:
-            parts.append(f"A third of the download: {entry.four_bit_copy}.")
         if entry.needs_gpu and smallest_card:
             parts.append(f"Smallest card: {smallest_card}.")
     if report.needed_gib is not None and report.available_gib is not None:

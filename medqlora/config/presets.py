@@ -58,6 +58,20 @@ def suited_to_size(billion: float) -> SizePreset:
     return next(one for one in SIZE_PRESETS if billion <= one.up_to_billion)
 
 
+def card_of_torch() -> GPUInfo | None:
+    """The card as torch sees it, or None without one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    card = torch.cuda.get_device_properties(0)
+    return GPUInfo(
+        name=card.name,
+        total_gib=card.total_memory / 2**30,
+        compute_capability=(card.major, card.minor),
+    )
+
+
 def suited_to_card(config: QLoRAConfig, gpu: GPUInfo | None) -> dict[str, Any]:
     """Settings to change so that `config` suits a card; the effective batch size stays.
 
@@ -75,7 +89,7 @@ def suited_to_card(config: QLoRAConfig, gpu: GPUInfo | None) -> dict[str, Any]:
     return {
         "per_device_train_batch_size": micro_batch,
         "gradient_accumulation_steps": batch_per_device // micro_batch,
-        "optim": "adamw_8bit",
+        "optim": "adamw_8bit" if gpu.has_four_bits else "adamw_torch",
         "gradient_checkpointing": True,
         "compute_dtype": "bfloat16" if gpu.has_bfloat16 else "float16",
     }

@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from medqlora.config.arguments import sft_config
-from medqlora.config.presets import suited_to_card
+from medqlora.config.presets import card_of_torch, suited_to_card
 from medqlora.config.setting import checked, nearest, setting, settings_of
-from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -68,6 +67,14 @@ class QLoRAConfig:
         section="Model",
         pattern="[0-9a-f]{40}",
         advice="Leave it out for the newest, or give a commit's 40 hexadecimal digits.",
+    )
+    base_weights: str = setting(
+        "",
+        label="Weights of the base model",
+        help="The model's own files, or a ready 4-bit copy; found when a run is made, and kept.",
+        section="Model",
+        pattern=r"own|[\w.-]+/[\w.-]+@[0-9a-f]{40}",
+        advice="Leave it out, or write own, or a copy and its commit: owner/name@commit.",
     )
     dropout: float = setting(
         0.0,
@@ -345,17 +352,7 @@ class QLoRAConfig:
 
         The effective batch size stays. Without a GPU nothing changes.
         """
-        import torch
-
-        gpu = None
-        if torch.cuda.is_available():
-            card = torch.cuda.get_device_properties(0)
-            gpu = GPUInfo(
-                name=card.name,
-                total_gib=card.total_memory / 2**30,
-                compute_capability=(card.major, card.minor),
-            )
-        for name, value in suited_to_card(self, gpu).items():
+        for name, value in suited_to_card(self, card_of_torch()).items():
             setattr(self, name, value)
 
     def resolved_compute_dtype(self) -> str:

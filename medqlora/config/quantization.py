@@ -1,8 +1,8 @@
 """QuantizationManager: how a base model is stored, by its size and the card, with reasons.
 
-Always nf4 with double quantisation, which is what Unsloth and the ready 4-bit copies use as well. It
-does not load or quantise anything: `QLoRAConfig.configure_quantization` turns the choice into what
-transformers takes. How much a whole run needs is `models.memory_forecast`'s work.
+nf4 with double quantisation wherever the card can, as Unsloth and the ready 4-bit copies have it.
+It does not load or quantise anything: `QLoRAConfig.configure_quantization` turns the choice into
+what transformers takes. How much a whole run needs is `models.memory_forecast`'s work.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ class QuantizationManager:
                 f"billion_parameters must be above 0, got {billion_parameters}.",
                 hint="Give the model's size in billions, such as 8 for Llama 3.1 8B.",
             )
+        if self._gpu and not self._gpu.has_four_bits:
+            return _whole(self._gpu, billion_parameters)
         taken = weights_gib(billion_parameters, quantization="nf4", double_quantization=True)
         return QuantizationPlan(
             quantization="nf4",
@@ -123,6 +125,21 @@ def weights_gib(
     if quantization != "none":
         bits += SCALE_BITS[double_quantization]
     return billion_parameters * 1e9 * bits / 8 / _GIB
+
+
+def _whole(gpu: GPUInfo, billion_parameters: float) -> QuantizationPlan:
+    return QuantizationPlan(
+        quantization="none",
+        double_quantization=False,
+        weights_gib=_full_gib(billion_parameters),
+        choices=(
+            Choice(
+                name="quantization",
+                value="none",
+                reason=f"{gpu.name} is too old for 4 bits, so only small models fit.",
+            ),
+        ),
+    )
 
 
 def _full_gib(billion_parameters: float) -> float:

@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+FOUR_BITS_FROM = (6, 0)
+"""Compute capability from which bitsandbytes 0.50 quantises, and has 8-bit optimizers, as its
+documentation says."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GPUInfo:
@@ -28,6 +32,11 @@ class GPUInfo:
     def has_bfloat16(self) -> bool:
         """Whether the card computes in bfloat16 (Ampere, compute capability 8.0, and later)."""
         return self.compute_capability >= (8, 0)
+
+    @property
+    def has_four_bits(self) -> bool:
+        """Whether bitsandbytes works on the card; true where its age is not known."""
+        return not (0, 0) < self.compute_capability < FOUR_BITS_FROM
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class CatalogEntry:
         billion_parameters: Size in billions of parameters.
         licence: Licence of the weights.
         needs_gpu: Whether training it without a GPU is out of question.
-        download_gib: What is fetched from the hub, 0 for a model that ships as a package.
+        download_gib: Size of its 16-bit weights on the hub, 0 for a model that ships as a package.
         note: What it is for and where its limits are, one sentence for the user.
         original: Its maker's own repository on the hub, which may ask for an account; empty where
             `name` is it.
@@ -65,7 +65,7 @@ def _copy(
         billion_parameters=billion_parameters,
         licence=licence,
         needs_gpu=True,
-        download_gib=round(2 * billion_parameters, 1),
+        download_gib=round(2e9 * billion_parameters / 2**30, 1),
         note=note,
         original=original,
         four_bit_copy=f"unsloth/{name}-bnb-4bit",

@@ -16,21 +16,18 @@ from typing import Any
 import psutil
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
-from medqlora.domain.resources import GPUInfo
+from medqlora.domain.resources import FOUR_BITS_FROM, GPUInfo
 from medqlora.errors import ModelError, PersistenceError
 from medqlora.models import catalog, embedded, on_disk
+from medqlora.models.description import described, not_causal, without_template
 from medqlora.models.engine_memory import ENGINES
 from medqlora.models.memory_forecast import ModelShape, forecast, shape_of, typical_shape
-from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.memory_reading import detect_gpu, driver_trouble
 from medqlora.models.sharding_choice import choose_sharding, smallest_gib
 
 _GIB = 2**30
 _LARGEST_SHARD_GIB = 5.0
 
-CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
-"""How transformers names the classes of models that continue a text."""
-
-CONFIG = "config.json"
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTER_METADATA = "metadata.json"
 RUN_RECORD = "run.json"
@@ -48,6 +45,7 @@ class CompatibilityReport:
         needed_gib: Memory that the smallest run would take, None where it cannot be told.
         available_gib: Memory there is for it.
         alternatives: Models of the catalogue that fit, the largest first.
+        way_out: What to do in place of choosing one of these; empty where that is all.
     """
 
     name: str
@@ -57,6 +55,7 @@ class CompatibilityReport:
     needed_gib: float | None = None
     available_gib: float | None = None
     alternatives: tuple[str, ...] = ()
+    way_out: str = ""
 
     def require(self) -> None:
         """Goes on only with a model that can be used.
@@ -68,7 +67,7 @@ class CompatibilityReport:
             return
         others = " or ".join(self.alternatives[:2])
         hint = f"Choose {others} instead." if others else "Use a machine with more memory."
-        raise ModelError(" ".join(self.problems), hint=hint)
+        raise ModelError(" ".join(self.problems), hint=self.way_out or hint)
 
 
 class ModelCompatibilityChecker:
@@ -90,7 +89,11 @@ class ModelCompatibilityChecker:
         )
 
     def check(
-        self, model: str | Path | Mapping[str, Any], *, config: QLoRAConfig | None = None
+        self,
+        model: str | Path | Mapping[str, Any],
+        *,
+        config: QLoRAConfig | None = None,
+        name: str = "",
     ) -> CompatibilityReport:
         """Whether a model can be trained on this machine.
 
@@ -98,11 +101,15 @@ class ModelCompatibilityChecker:
             model: Its `config.json` as a mapping, a folder, or a name of the catalogue; of a hub id
                 that is neither, nothing can be told before it is fetched.
             config: The settings; the defaults when not given.
+            name: What the user calls it, where the folder does not say.
         """
-        name, about, folder = _described(model)
+        found, about, folder = described(model)
+        name = name or found
         settings = config or QLoRAConfig(EMBEDDED_MODEL)
-        problems = [*_not_causal(name, about)] if about is not None else []
-        problems += _without_template(name, folder)
+        if self._is_too_old(settings):
+            return self._too_old(name, settings)
+        problems = not_causal(name, about) if about is not None else []
+        problems = problems or without_template(name, folder)
         if folder is None and name in catalog.UNUSABLE:
             problems.append(f"{name} {catalog.UNUSABLE[name]}.")
         remarks = []
@@ -152,6 +159,27 @@ class ModelCompatibilityChecker:
         """
         return compatibility_report(adapter_path, base_model)
 
+    def _is_too_old(self, config: QLoRAConfig) -> bool:
+        has_no_four_bits = self._gpu is not None and not self._gpu.has_four_bits
+        return has_no_four_bits and config.quantization != "none"
+
+    def _too_old(self, name: str, config: QLoRAConfig) -> CompatibilityReport:
+        """What is wrong with 4 bits on this card, whatever the model."""
+        whole = config.changed(quantization="none")
+        fitting = self.alternatives(whole)
+        chosen = name if name in fitting else fitting[0] if fitting else EMBEDDED_MODEL
+        card = f"{self._gpu.name} ({_version(self._gpu)})" if self._gpu else ""
+        return CompatibilityReport(
+            name=name,
+            is_compatible=False,
+            problems=(
+                f"{card} cannot hold a model in 4 bits: that needs a card of compute capability "
+                f"{'.'.join(map(str, FOUR_BITS_FROM))} or newer.",
+            ),
+            alternatives=fitting,
+            way_out=f"Set Quantisation to none and choose {chosen}, or use a newer card.",
+        )
+
     def _needed(self, shape: ModelShape, config: QLoRAConfig) -> float:
         # Entries may be far shorter than the longest allowed: refuse only what cannot fit at all.
         return smallest_gib(shape, self._decided(shape, config))
@@ -171,7 +199,7 @@ class ModelCompatibilityChecker:
             return [
                 f"{size} needs about {needed:.1f} GiB even with a batch of one and short "
                 f"entries, and this machine has {self._available():.1f} GiB of {what}."
-                f"{self._with_more_cards(shape, config)}"
+                f"{self._with_more_cards(shape, config)}{self._trouble()}"
             ]
         in_passing = ENGINES["cpu"].libraries_gib + _passing_gib(
             shape, self._decided(shape, config)
@@ -183,6 +211,10 @@ class ModelCompatibilityChecker:
             ]
         return []
 
+    def _trouble(self) -> str:
+        trouble = "" if self._gpu else driver_trouble()
+        return f" {trouble}" if trouble else ""
+
     def _with_more_cards(self, shape: ModelShape, config: QLoRAConfig) -> str:
         if self._gpu is None or self._gpu.count <= config.num_processes:
             return ""
@@ -190,6 +222,10 @@ class ModelCompatibilityChecker:
         if self._needed(shape, several) > self._available():
             return ""
         return f" Sharded over its {self._gpu.count} GPUs (num_processes) it would fit."
+
+
+def _version(gpu: GPUInfo) -> str:
+    return f"compute capability {'.'.join(map(str, gpu.compute_capability))}"
 
 
 def compatibility_report(adapter_path: str, base_model: str) -> CompatibilityReport:
@@ -215,55 +251,12 @@ def smaller_models(config: QLoRAConfig, *, models_dir: Path) -> tuple[str, ...]:
     """
     checker = ModelCompatibilityChecker()
     folder = on_disk.folder_of(models_dir, config.model_name)
-    shape = shape_of(_described(folder)[1] or {}) if folder else _catalogued(config.model_name)
+    shape = shape_of(described(folder)[1] or {}) if folder else _catalogued(config.model_name)
     smaller = checker.alternatives(config, without=config.model_name)
     if shape is None:
         return smaller
     sizes = {one.name: one.billion_parameters for one in catalog.CATALOG}
     return tuple(one for one in smaller if sizes[one] < shape.billion_parameters)
-
-
-def _described(
-    model: str | Path | Mapping[str, Any],
-) -> tuple[str, Mapping[str, Any] | None, Path | None]:
-    """Name, configuration and folder of a model, as far as each is there."""
-    if isinstance(model, Mapping):
-        return str(model.get("_name_or_path") or "This model"), model, None
-    folder = Path(model)
-    if not folder.is_dir():
-        return str(model), None, None
-    name = EMBEDDED_MODEL if folder.name == embedded.FOLDER_NAME else folder.name
-    try:
-        about = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"The model {name} could not be loaded: its {CONFIG} is missing or damaged.",
-            hint=f"Fetch the model again, or choose {EMBEDDED_MODEL}.",
-        ) from error
-    return name, about, folder
-
-
-def _not_causal(name: str, about: Mapping[str, Any]) -> list[str]:
-    kinds = [str(one) for one in about.get("architectures") or ()]
-    if not kinds or any(one.endswith(CAUSAL_ENDINGS) for one in kinds):
-        return []
-    return [f"{name} is a {kinds[0]}, which does not continue text and cannot answer questions."]
-
-
-def _without_template(name: str, folder: Path | None) -> list[str]:
-    templates = ("chat_template.jinja", "chat_template.json")
-    if folder is None or any((folder / one).is_file() for one in templates):
-        return []
-    try:
-        about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        about = {}
-    if about.get("chat_template"):
-        return []
-    return [
-        f"{name} has no chat template, so it cannot be trained on questions and answers; "
-        "instruction-tuned models have one."
-    ]
 
 
 def _passing_gib(shape: ModelShape, config: QLoRAConfig) -> float:

@@ -48,7 +48,7 @@ class ModelEngine(Protocol):
         """Loads a base model, quantised as `config` says.
 
         Args:
-            source: Folder of the weights; nothing is fetched.
+            source: Folder of the weights, which may be quantised already; nothing is fetched.
             config: The settings.
 
         Raises:

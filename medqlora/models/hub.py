@@ -9,16 +9,22 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from medqlora.config.qlora import EMBEDDED_MODEL
 from medqlora.errors import ModelError
+from medqlora.models.catalog import CATALOG
 
 _DESCRIPTION = ["*.json", "*.jinja", "tokenizer.model", "merges.txt"]
 _WEIGHTS = ["*.safetensors"]
-
+_CHECKED = ["config.json", "tokenizer_config.json", "chat_template.*"]
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
+_INDEX = "model.safetensors.index.json"
+_OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx")
 
 ANSWER_SECONDS = 10.0
+
+_Answer = TypeVar("_Answer")
 
 
 def newest_revision(model_name: str) -> str:
@@ -35,7 +41,7 @@ def newest_revision(model_name: str) -> str:
         try:
             about = HfApi().model_info(model_name, timeout=ANSWER_SECONDS, token=token)
         except (httpx.TransportError, OfflineModeIsEnabled):
-            kept = _last_kept(model_name)
+            kept = last_kept(model_name)
             if not kept:
                 raise
             return kept
@@ -56,30 +62,61 @@ def fetch(model_name: str, revision: str, *, needs_weights: bool = True) -> Path
         ModelError: It does not exist, is gated, the hub cannot be reached, or this revision is
             neither there nor here any more.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import LocalEntryNotFoundError
-
     files = [*_DESCRIPTION, *(_WEIGHTS if needs_weights else ())]
+    kept = _kept(model_name, revision, files)
+    if kept and (_has_all_weights(kept) if needs_weights else _has_tokenizer(kept)):
+        return kept
+    if needs_weights:
+        require_safetensors(model_name, revision)
+    return _fetch(model_name, revision, files)
 
-    def ask(token: str | None) -> str:
-        def given(is_local: bool) -> str:
-            return snapshot_download(
-                model_name,
-                revision=revision,
-                allow_patterns=files,
-                local_files_only=is_local,
-                token=token,
-            )
 
-        try:
-            kept = given(True)
-        except LocalEntryNotFoundError:
-            return given(False)
-        # Not every version of the client knows whether what is here is all of it.
-        is_whole = not needs_weights or any(Path(kept).glob(_WEIGHTS[0]))
-        return kept if is_whole else given(False)
+def fetch_description(model_name: str, revision: str) -> Path:
+    """Folder with what a model can be judged by before its weights: some kilobytes.
 
-    return Path(_asked(model_name, ask, revision=revision))
+    Raises:
+        ModelError: As `fetch`.
+    """
+    kept = _kept(model_name, revision, _CHECKED)
+    if kept and (_has_all_weights(kept) or _has_tokenizer(kept)):
+        return kept
+    fetch_config(model_name, revision)
+    return _fetch(model_name, revision, _CHECKED)
+
+
+def has_weights(model_name: str, revision: str) -> bool:
+    """Whether all weights of a model are on this machine; asks nobody."""
+    kept = _kept(model_name, revision, _WEIGHTS) if revision else None
+    return kept is not None and _has_all_weights(kept)
+
+
+def require_safetensors(model_name: str, revision: str) -> None:
+    """Refuses a model whose weights would have to be unpickled, or are in no format read here.
+
+    Raises:
+        ModelError: They are, or the hub cannot be asked.
+    """
+    if has_weights(model_name, revision):
+        return
+    from huggingface_hub import HfApi
+
+    def ask(token: str | None) -> list[str]:
+        about = HfApi().model_info(
+            model_name, revision=revision, timeout=ANSWER_SECONDS, token=token
+        )
+        return [one.rfilename for one in about.siblings or ()]
+
+    files = _asked(model_name, ask, revision=revision)
+    if "config.json" not in files or any(one.endswith(".safetensors") for one in files):
+        return  # without a description it is refused for that
+    kinds = sorted({end for end in _OTHER_WEIGHTS for one in files if one.endswith(end)})
+    found = f"as {', '.join(kinds)} files only" if kinds else "without weights"
+    raise ModelError(
+        f"{model_name} is published {found}, and not as safetensors. Pickled weights may run code "
+        "when they are read, so they are not fetched.",
+        hint="Choose a copy of it in safetensors, convert it yourself and put it into the "
+        f"workspace's folder models, or choose {EMBEDDED_MODEL}.",
+    )
 
 
 def fetch_config(model_name: str, revision: str) -> Mapping[str, Any]:
@@ -105,7 +142,8 @@ def fetch_config(model_name: str, revision: str) -> Mapping[str, Any]:
     return described
 
 
-def _last_kept(model_name: str) -> str:
+def last_kept(model_name: str) -> str:
+    """The newest commit of which files are on this machine, empty where there is none."""
     from huggingface_hub import scan_cache_dir
     from huggingface_hub.errors import CacheNotFound
 
@@ -123,7 +161,55 @@ def _last_kept(model_name: str) -> str:
     return newest.commit_hash if newest else ""
 
 
-def _asked(model_name: str, ask: Callable[[str | None], str], *, revision: str = "") -> str:
+def _kept(model_name: str, revision: str, files: list[str]) -> Path | None:
+    """Folder of a model on this machine, or None; `files` may be missing nevertheless.
+
+    Not every version of the client knows whether what is here is all of it.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                model_name, revision=revision, allow_patterns=files, local_files_only=True
+            )
+        )
+    except LocalEntryNotFoundError:
+        return None
+
+
+def _fetch(model_name: str, revision: str, files: list[str]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    def ask(token: str | None) -> str:
+        return snapshot_download(model_name, revision=revision, allow_patterns=files, token=token)
+
+    return Path(_asked(model_name, ask, revision=revision))
+
+
+def _has_all_weights(folder: Path) -> bool:
+    # A download that was interrupted leaves whole files, but not all of them.
+    try:
+        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        files = set(index["weight_map"].values())
+    except FileNotFoundError:
+        return any("-of-" not in one.name for one in folder.glob(_WEIGHTS[0]))
+    except (OSError, ValueError, KeyError, AttributeError):
+        return False
+    return all((folder / one).is_file() for one in files)
+
+
+def _has_tokenizer(folder: Path) -> bool:
+    return any((folder / one).is_file() for one in _TOKENIZERS)
+
+
+def _or_free_copy(model_name: str) -> str:
+    free = next((one.name for one in CATALOG if one.original == model_name), "")
+    return f"; or choose {free}, a copy of it that needs no account" if free else ""
+
+
+def _asked(model_name: str, ask: Callable[[str | None], _Answer], *, revision: str = "") -> _Answer:
     import httpx
     from huggingface_hub.errors import (
         EntryNotFoundError,
@@ -159,7 +245,7 @@ def _asked(model_name: str, ask: Callable[[str | None], str], *, revision: str =
         raise ModelError(
             f"The model {model_name} is given only to those who accepted its terms.",
             hint=f"Accept them at https://huggingface.co/{model_name}, set HF_TOKEN to a token "
-            "of that account, and start again.",
+            f"of that account, and start again{_or_free_copy(model_name)}.",
         ) from error
     except RepositoryNotFoundError as error:
         raise ModelError(

@@ -14,6 +14,15 @@ from medqlora.domain.resources import GPUInfo, MemoryStats
 
 _GIB = 2**30
 
+_NO_CARD = (2, 6, 9, 12)
+"""NVML's errors on a machine without a card: no such device (as an argument that is not valid, or
+not found), no driver loaded, no library."""
+
+_TROUBLE = (
+    "The driver of a graphics card is installed and does not answer; restarting the machine "
+    "usually helps."
+)
+
 
 def read_memory() -> MemoryStats:
     """Memory at this moment, of the first GPU where there is one, of this process otherwise."""
@@ -77,6 +86,18 @@ def detect_gpu() -> GPUInfo | None:
         )
     except pynvml.NVMLError:
         return None
+
+
+def driver_trouble() -> str:
+    """What is wrong with a driver that does not answer; empty where nothing is, or no card."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        pynvml.nvmlDeviceGetHandleByIndex(0)
+    except pynvml.NVMLError as error:
+        return "" if error.value in _NO_CARD else _TROUBLE
+    return ""
 
 
 def _torch_memory() -> tuple[int, int]:

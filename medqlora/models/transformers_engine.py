@@ -14,7 +14,14 @@ from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, Trainer, TrainerCallback, set_seed
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    Trainer,
+    TrainerCallback,
+    set_seed,
+)
 from trl import SFTConfig, SFTTrainer
 
 from medqlora.config.qlora import QLoRAConfig
@@ -55,7 +62,10 @@ class TransformersEngine:
             "trust_remote_code": False,
             "use_safetensors": True,
         }
-        if config.quantization != "none":
+        described = _quantised_already(source, dtype)
+        if described is not None:
+            options["config"] = described
+        elif config.quantization != "none":
             stored = options["quantization_config"] = config.configure_quantization()
             if config.is_sharded:
                 # The same bytes, called float32 as the other frozen weights are: parts are cut and
@@ -76,6 +86,8 @@ class TransformersEngine:
                     "needs none."
                 ),
             ) from error
+        if described is not None:
+            compute_in(model, dtype)
         return LoadedModel(
             model=model, tokenizer=load_tokenizer(source, model_name=config.model_name)
         )
@@ -133,6 +145,36 @@ class TransformersEngine:
         )
         keep_adapter_in_float32(trainer.model)
         return trainer
+
+
+def _quantised_already(source: str, dtype: torch.dtype) -> PreTrainedConfig | None:
+    """The description of weights that are stored in 4 bits, set to compute in `dtype`; else None.
+
+    Their own description says bfloat16, which not every card has, and transformers would take that
+    rather than what is passed beside it.
+    """
+    try:
+        described: PreTrainedConfig = AutoConfig.from_pretrained(
+            source, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError):
+        return None  # loading says what is wrong
+    stored = getattr(described, "quantization_config", None) or {}
+    if not stored.get("load_in_4bit"):
+        return None
+    described.quantization_config = {
+        **stored,
+        "bnb_4bit_compute_dtype": str(dtype).removeprefix("torch."),
+    }
+    return described
+
+
+def compute_in(model: Any, dtype: torch.dtype) -> None:
+    """Has ready 4-bit weights unpacked to `dtype`, as those are that were quantised here."""
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.compute_dtype = dtype
+            module.weight.quant_state.dtype = dtype  # type: ignore[attr-defined]
 
 
 def keep_adapter_in_float32(model: Any) -> None:

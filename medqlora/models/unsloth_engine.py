@@ -41,7 +41,11 @@ from transformers import (
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import ModelError
 from medqlora.models.engine import LoadedModel
-from medqlora.models.transformers_engine import TransformersEngine, keep_adapter_in_float32
+from medqlora.models.transformers_engine import (
+    TransformersEngine,
+    compute_in,
+    keep_adapter_in_float32,
+)
 
 
 class UnslothEngine(TransformersEngine):
@@ -82,6 +86,9 @@ class UnslothEngine(TransformersEngine):
                 f"Unsloth loaded {config.model_name} unquantised: its layers do not fit 4 bits.",
                 hint="Choose the engine transformers, or quantisation none.",
             )
+        if is_quantized and not torch.cuda.is_available():
+            # On a GPU Unsloth itself sees to what ready 4-bit weights are computed in.
+            compute_in(model, getattr(torch, config.resolved_compute_dtype()))
         return LoadedModel(model=model, tokenizer=tokenizer)
 
     def attach_adapter(self, model: Any, config: QLoRAConfig) -> PeftModel:

@@ -52,6 +52,7 @@ class AdapterSaver:
             staging = Path(tempfile.mkdtemp(prefix=".adapter-", dir=target.parent))
             try:
                 model.save_pretrained(str(staging))
+                _name_base(staging / CONFIG, metadata)
                 # PEFT's own card is a form without answers that names a path of this machine.
                 (staging / CARD).unlink(missing_ok=True)
                 write_json(
@@ -111,6 +112,18 @@ class AdapterSaver:
                 hint="Choose a finished run from the list.",
             ) from error
         return found
+
+
+def _name_base(config: Path, metadata: TrainingMetadata) -> None:
+    """Names the hub's model in PEFT's file, which has the folder that it was loaded from.
+
+    Not on the model before it is saved: PEFT would then ask the hub at every save.
+    """
+    revision = metadata.training_config.get("model_revision")
+    if revision:
+        about = json.loads(config.read_text(encoding="utf-8"))
+        base = {"base_model_name_or_path": metadata.model_name, "revision": revision}
+        write_json(config, {**about, **base})
 
 
 def refuse_non_finite(model: PeftModel) -> None:

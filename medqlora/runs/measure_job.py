@@ -18,7 +18,7 @@ from medqlora.data.preparing.records import DraftFiles, write_record
 from medqlora.data.tokenizer import EncodedEntry, MedicalTokenizer, user_message
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.events import Outcome, RunStopped, RunSucceeded
-from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.model_files import ModelFiles
 from medqlora.models.tokenizers import load_tokenizer
 from medqlora.persistence.workspace import slug
 from medqlora.runs.job import Job
@@ -51,10 +51,8 @@ def tokens_folder(folder: Path, model_name: str) -> Path:
 
 def measure_into(job: Job, folder: Path, model_name: str, partial: Path) -> int:
     """See `measure`; returns the number of entries."""
-    loader = QuantizedModelLoader(
-        models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
-    )
-    source = loader.resolve(model_name, needs_weights=False)
+    files = ModelFiles(models_dir=Path(job.spec.models_dir), on_progress=job.report_phase)
+    source = files.resolve(model_name, needs_weights=False)
     job.report_phase("Loading the tokenizer")
     raw = load_tokenizer(source, model_name=model_name)
     tokenizer = MedicalTokenizer(raw, max_seq_length=_ANY_LENGTH)

@@ -89,6 +89,7 @@ def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
     config = agreed(sharding.config)
     if config.is_sharded:
         job.report_phase(sharding.reason)
+    _say_whose_weights(job)
     with main_process_first():
         # Before anything imports transformers: Unsloth has to come first.
         engine = _engine(job, loader, config)
@@ -252,6 +253,15 @@ def _measured(job: Job) -> Iterator[MedicalDataEntry]:
             )
         )
     return itertools.islice(entries, MEASURED_WITHOUT_GPU)
+
+
+def _say_whose_weights(job: Job) -> None:
+    """What the run was made with, told again in each attempt."""
+    reason = str(job.spec.options.get("weights", ""))
+    if reason and job.spec.options["is_fallback"]:
+        job.report(RunWarned(message=reason, hint="The run does the same; the download is longer."))
+    elif reason:
+        job.report_phase(reason)
 
 
 def _engine(job: Job, loader: QuantizedModelLoader, config: QLoRAConfig) -> ModelEngine:

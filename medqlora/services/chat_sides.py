@@ -9,6 +9,7 @@ from typing import Any
 
 from medqlora.domain.generation import BASE
 from medqlora.errors import EvaluationError, ModelError
+from medqlora.models.four_bit_copy import OWN
 from medqlora.services.training import TrainingService
 
 TUNED = "tuned"
@@ -52,8 +53,13 @@ def sides_of(training: TrainingService, run_id: str) -> tuple[Side, ...]:
 
 
 def _base(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """What two adapters must have in common; an older run has no revision on record."""
-    return (config["model_name"], config.get("model_revision", ""), config["quantization"])
+    """What two adapters must have in common; an older run has less on record."""
+    return (
+        config["model_name"],
+        config.get("model_revision", ""),
+        config["quantization"],
+        config.get("base_weights") or OWN,
+    )
 
 
 def two_sides(training: TrainingService, run_id: str, left: str, right: str) -> tuple[Side, Side]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +20,7 @@ from medqlora.errors import ModelError
 from medqlora.models import catalog, embedded, hub, on_disk, outlook
 from medqlora.models.catalog import CatalogEntry, check_id
 from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
+from medqlora.models.four_bit_copy import ExpectedDownload, expected_download
 from medqlora.models.memory_forecast import shape_of, typical_shape
 from medqlora.models.outlook import MemoryOutlook
 from medqlora.models.sharding_choice import choose_sharding
@@ -29,6 +30,7 @@ __all__ = [
     "CatalogEntry",
     "CompatibilityReport",
     "ConfigurationService",
+    "ExpectedDownload",
     "MemoryOutlook",
     "Suggestion",
 ]
@@ -71,7 +73,7 @@ class ConfigurationService:
     ) -> CompatibilityReport:
         """Whether a model can be trained on this machine, told before its weights are fetched.
 
-        Of a hub model that is not in the catalogue the description is fetched, a few kilobytes.
+        Of a hub model that is not in the catalogue the description is fetched, some kilobytes.
 
         Args:
             model_name: A name of `models()`, or any hub id.
@@ -86,11 +88,29 @@ class ConfigurationService:
         checker = ModelCompatibilityChecker()
         folder = on_disk.folder_of(self._workspace.models, model_name)
         if folder:
-            return replace(checker.check(folder, config=settings), name=model_name)
-        if catalog.entry_for(model_name):
+            return checker.check(folder, config=settings, name=model_name)
+        if catalog.entry_for(model_name) or model_name in catalog.UNUSABLE:
             return checker.check(model_name, config=settings)
-        described = {**self._description(model_name), "_name_or_path": model_name}
-        return checker.check(described, config=settings)
+        revision = hub.newest_revision(model_name)
+        described = hub.fetch_description(model_name, revision)
+        self._described[model_name] = hub.fetch_config(model_name, revision)
+        report = checker.check(described, config=settings, name=model_name)
+        if report.is_compatible:
+            hub.require_safetensors(model_name, revision)
+        return report
+
+    def download(self, config: QLoRAConfig) -> ExpectedDownload:
+        """What training with these settings will fetch; asks nobody.
+
+        Args:
+            config: The settings.
+        """
+        name = config.model_name
+        is_here = name == EMBEDDED_MODEL or on_disk.folder_of(self._workspace.models, name)
+        billion = self._billion_parameters(name)
+        if is_here or not billion:
+            return ExpectedDownload(gib=0.0, message="")
+        return expected_download(config, billion)
 
     def memory(
         self, config: QLoRAConfig, *, card: str | None = None, billion_parameters: float = 0.0

@@ -20,7 +20,7 @@ from medqlora.domain.events import RunStarted, RunSucceeded
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError, ModelError
 from medqlora.models import catalog, embedded, hub, on_disk
-from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.model_files import ModelFiles
 from medqlora.persistence.adapters import CONFIG, METADATA, WEIGHTS
 from medqlora.persistence.archive import unpack_adapter
 from medqlora.persistence.atomic import translated_os_errors, write_json
@@ -61,8 +61,9 @@ class LibraryService:
             adapter = read_config(staging / CONFIG)
             name = base_model or _named(adapter)
             check_weights(staging / WEIGHTS, adapter, self._described(name))
-            loader = QuantizedModelLoader(models_dir=self._workspace.models)
-            return self._kept(staging, adapter, loader.pinned(_settings(adapter, name)))
+            files = ModelFiles(models_dir=self._workspace.models)
+            chosen = files.choose_weights(_settings(adapter, name))
+            return self._kept(staging, adapter, chosen.config)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
 

@@ -12,7 +12,8 @@ from medqlora.data.tokenizer import nothing_to_learn
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import DataError, DiskFullError, MedQLoRAError, PersistenceError
-from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.four_bit_copy import WeightsChoice
+from medqlora.models.model_files import ModelFiles
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.attempts import can_take_turn, nothing_to_resume, turn_down
@@ -43,14 +44,13 @@ class TrainingService(JobService):
         Raises:
             DataError: The dataset was not screened for PHI, or no answer would be left to learn.
             GpuBusyError: Another job has the machine.
-            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
+            ConfigError, ModelError: See `ModelFiles.choose_weights` and `require_trainable`.
             DiskFullError: No space is left.
         """
-        self.check_data(config, dataset_id)
-        config = self._pinned(config)
+        chosen = self._checked(config, dataset_id)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         return self._begin(
-            run_id, lambda: self.create(config, dataset_id, path=self._folder / run_id)
+            run_id, lambda: self._make(chosen, dataset_id, path=self._folder / run_id)
         )
 
     def enqueue(self, config: QLoRAConfig, dataset_id: str) -> str:
@@ -61,10 +61,9 @@ class TrainingService(JobService):
 
         Raises:
             DataError: See `start`.
-            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
+            ConfigError, ModelError: See `ModelFiles.choose_weights` and `require_trainable`.
             DiskFullError: No space is left.
         """
-        self.check_data(config, dataset_id)
         run_id = new_run_id(self._datasets.card(dataset_id).name)
         directory = self.create(config, dataset_id, path=self._folder / run_id)
         try:
@@ -172,15 +171,23 @@ class TrainingService(JobService):
 
         Raises:
             DataError: See `start`.
-            ConfigError, ModelError: See `QuantizedModelLoader.pinned`.
+            ConfigError, ModelError: See `ModelFiles.choose_weights` and `require_trainable`.
             PersistenceError: Something is there already.
             DiskFullError: No space is left.
         """
+        return self._make(self._checked(config, dataset_id), dataset_id, path=path)
+
+    def _checked(self, config: QLoRAConfig, dataset_id: str) -> WeightsChoice:
+        """The settings with what the run will record of its base model, once nothing is wrong."""
         self.check_data(config, dataset_id)
-        config = self._pinned(config)
+        files = ModelFiles(models_dir=self._workspace.models)
+        files.require_trainable(config)
+        return files.choose_weights(config)
+
+    def _make(self, chosen: WeightsChoice, dataset_id: str, *, path: Path) -> RunDirectory:
         card = self._datasets.card(dataset_id)
         source = self._datasets.folder(dataset_id)
-        spec = _spec(path.name, config, card, models_dir=self._workspace.models)
+        spec = _spec(path.name, chosen, card, models_dir=self._workspace.models)
         directory = RunDirectory.create(path, spec)
         try:
             with translated_os_errors(directory.path):
@@ -214,20 +221,17 @@ class TrainingService(JobService):
         """All runs, newest first."""
         return self.readable(self._summary)
 
-    def _pinned(self, config: QLoRAConfig) -> QLoRAConfig:
-        return QuantizedModelLoader(models_dir=self._workspace.models).pinned(config)
-
     def _summary(self, directory: RunDirectory) -> RunSummary:
         return summary_of(directory, directory.spec(), self.snapshot(directory.run_id))
 
 
-def _spec(run_id: str, config: QLoRAConfig, card: DatasetCard, *, models_dir: Path) -> JobSpec:
+def _spec(run_id: str, chosen: WeightsChoice, card: DatasetCard, *, models_dir: Path) -> JobSpec:
     return JobSpec(
         run_id=run_id,
         kind="train",
-        name=f"{card.name} on {config.model_name}",
+        name=f"{card.name} on {chosen.config.model_name}",
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        config=config.to_dict(),
+        config=chosen.config.to_dict(),
         models_dir=str(models_dir),
         dataset={
             "dataset_id": card.dataset_id,
@@ -238,5 +242,8 @@ def _spec(run_id: str, config: QLoRAConfig, card: DatasetCard, *, models_dir: Pa
             "seed": card.seed,
             "screening": card.screening.to_json() if card.screening else None,
         },
+        options={"weights": chosen.reason, "is_fallback": chosen.is_fallback}
+        if chosen.reason
+        else {},
         versions=recorded_versions(),
     )

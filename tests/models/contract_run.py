@@ -21,6 +21,7 @@ from medqlora.domain.training import TrainingMetadata
 from medqlora.errors import ModelError
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER, ModelEngine
 from medqlora.models.engine_choice import choose_engine
+from medqlora.models.four_bit_copy import FourBitCopy
 from medqlora.models.generation import generate
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.checkpoints import CheckpointManager
@@ -58,6 +59,7 @@ def main(engine_name: str, model_dir: Path, work_dir: Path) -> dict[str, Any]:
         "has_unsloth_changed_the_libraries": "unsloth" in sys.modules,
     }
     facts |= starting(engine, model_dir, config)
+    facts |= ready_weights(engine, model_dir, work_dir, config.changed(compute_dtype="float32"))
     facts |= gradients_around_an_evaluation(engine, model_dir, config)
     facts |= training(engine, model_dir, work_dir, config)
     facts |= asking(engine, model_dir, work_dir / "learnt", config)
@@ -92,6 +94,25 @@ def starting(engine: ModelEngine, model_dir: Path, config: QLoRAConfig) -> dict[
         "fresh_again": digest(fresh(engine, model_dir, config)[0]),
         "fresh_other_seed": digest(fresh(engine, model_dir, config.changed(seed=7))[0]),
     }
+
+
+def ready_weights(
+    engine: ModelEngine, model_dir: Path, work_dir: Path, config: QLoRAConfig
+) -> dict[str, Any]:
+    """Weights that were saved in 4 bits, in bfloat16 as their publishers do, against the own."""
+    import torch
+
+    maker = engine.load_base(str(model_dir), config.changed(compute_dtype="bfloat16")).model
+    maker.save_pretrained(work_dir / "copy")
+    copy = FourBitCopy(name="owner/copy", revision="0" * 40)
+    joined = copy.joined(work_dir / "copy", own=model_dir, folder=work_dir / "copies")
+    own, ready = (
+        engine.load_base(str(folder), config).model.eval() for folder in (model_dir, joined)
+    )
+    ids = torch.arange(40, device=own.device).reshape(2, 20)
+    with torch.no_grad():
+        difference = own(input_ids=ids).logits - ready(input_ids=ids).logits
+    return {"ready_differs_by": float(difference.abs().max())}
 
 
 def gradients_around_an_evaluation(

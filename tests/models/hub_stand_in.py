@@ -1,8 +1,10 @@
 """A model hub on loopback: what the hub's client library asks for, for a few models.
 
 `someone/tiny` is whole, `someone/encoder` does not continue text, `someone/gated` asks for consent,
-`someone/weights-only` has no description, every other id is unknown.
-`push` publishes a new commit, `forget` takes the older ones away.
+`someone/weights-only` has no description, `someone/pickled` no safetensors, `someone/plain` no chat
+template, and every other id is unknown. `unsloth/Llama-3.2-1B-Instruct` is a model of the
+catalogue, played by the tiny one; `add_copy` gives it its 4-bit copy, and its original is gated as
+well. `push` publishes a new commit, `forget` takes the older ones away.
 """
 
 from __future__ import annotations
@@ -13,11 +15,14 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+LISTED = "unsloth/Llama-3.2-1B-Instruct"
+LISTED_COPY = f"{LISTED}-bnb-4bit"
+GATED_ORIGINAL = "meta-llama/Llama-3.2-1B-Instruct"
 PUSHED = "fedcba9876543210fedcba9876543210fedcba98"
 
 
@@ -28,8 +33,15 @@ def _models(tiny_model: Path) -> dict[str, dict[str, bytes]]:
     return {
         "someone/tiny": tiny,
         "someone/encoder": {"config.json": encoder},
-        "someone/gated": {"config.json": tiny["config.json"]},
+        "someone/gated": tiny,
+        GATED_ORIGINAL: tiny,
         "someone/weights-only": {"model.gguf": b"GGUF"},
+        "someone/pickled": {
+            "pytorch_model.bin" if name.endswith(".safetensors") else name: content
+            for name, content in tiny.items()
+        },
+        "someone/plain": {k: v for k, v in tiny.items() if k != "chat_template.jinja"},
+        LISTED: tiny,
     }
 
 
@@ -40,10 +52,16 @@ class ModelHub:
     Attributes:
         endpoint: Its address, for `HF_ENDPOINT`.
         commits: The files of each model by commit, the newest commit last.
+        weights: The files of weights that were given, as `owner/name/file`.
     """
 
     endpoint: str
     commits: dict[str, dict[str, dict[str, bytes]]]
+    weights: list[str] = field(default_factory=list)
+
+    def add_copy(self, files: Mapping[str, bytes]) -> None:
+        """Publishes `files` as the 4-bit copy of the listed model."""
+        self.commits[COMMIT][LISTED_COPY] = dict(files)
 
     def push(self, name: str, file: str, content: bytes) -> None:
         """A vendor publishes another `file` of the model called `name`."""
@@ -87,11 +105,13 @@ class _Hub(BaseHTTPRequestHandler):
         commit, files = self._files(name, asked)
         if files is None:
             return
-        if name == "someone/gated":
+        if name in ("someone/gated", GATED_ORIGINAL):
             self._answer(403, b"", {"X-Error-Code": "GatedRepo"})
         elif file not in files:
             self._answer(404, b"", {"X-Error-Code": "EntryNotFound"}, commit)
         else:
+            if self.command == "GET" and file.endswith(".safetensors"):
+                self.hub.weights.append(f"{name}/{file}")
             tag = hashlib.sha256(files[file]).hexdigest()
             self._answer(200, files[file], {"ETag": f'"{tag}"'}, commit)
 

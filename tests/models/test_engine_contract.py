@@ -42,6 +42,10 @@ def test_the_base_is_in_four_bits_and_only_the_adapter_learns(facts: Facts) -> N
     assert facts["trained_are_lora"]
 
 
+def test_ready_4_bit_weights_give_what_quantising_here_gives(facts: Facts) -> None:
+    assert facts["ready_differs_by"] == 0
+
+
 def test_the_same_seed_starts_from_the_same_adapter(facts: Facts) -> None:
     assert facts["fresh"] == facts["fresh_again"] != facts["fresh_other_seed"]
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import MedQLoRAError
 from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.model_files import ModelFiles
 place, name, revision = sys.argv[1:]
 try:
-    loader = QuantizedModelLoader(models_dir=Path(place))
-    config = loader.pinned(QLoRAConfig(name, model_revision=revision))
+    config = ModelFiles(models_dir=Path(place)).pinned(QLoRAConfig(name, model_revision=revision))
     folder = Path(QuantizedModelLoader(models_dir=Path(place)).find(config))
     print(config.model_revision, folder.name)
 except MedQLoRAError as error:
@@ -69,8 +69,8 @@ for name in sys.argv[2:]:
 FETCH = """
 import sys
 from pathlib import Path
-from medqlora.models.loader import QuantizedModelLoader
-folder = QuantizedModelLoader(models_dir=Path(sys.argv[1])).resolve(sys.argv[2])
+from medqlora.models.model_files import ModelFiles
+folder = ModelFiles(models_dir=Path(sys.argv[1])).resolve(sys.argv[2])
 print(*sorted(one.name for one in Path(folder).iterdir()))
 """
 

@@ -12,7 +12,8 @@ from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import EvaluationError, ModelError
 from medqlora.models.engine import BASE_ADAPTER, TUNED_ADAPTER, LoadedModel
 from medqlora.models.generation import generate
-from medqlora.models.loader import QuantizedModelLoader, engine_for
+from medqlora.models.loader import engine_for
+from medqlora.models.model_files import ModelFiles
 
 CONFIG = QLoRAConfig(EMBEDDED_MODEL, rank=4, alpha=8)
 QUESTION = [{"role": "user", "content": "What is fever?"}]
@@ -139,5 +140,5 @@ def test_what_cannot_be_a_models_name_is_refused_before_anything_is_touched(
     name: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError, match="not the name of a model"):
-        QuantizedModelLoader(models_dir=tmp_path).resolve(name)
+        ModelFiles(models_dir=tmp_path).resolve(name)
     assert list(tmp_path.iterdir()) == []

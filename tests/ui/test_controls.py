@@ -18,7 +18,8 @@ def form():
 
 
 def test_every_setting_but_the_model_has_an_input(form):
-    assert set(form.inputs) == set(settings_of(QLoRAConfig)) - {"model_name", "model_revision"}
+    about_the_model = {"model_name", "model_revision", "base_weights"}
+    assert set(form.inputs) == set(settings_of(QLoRAConfig)) - about_the_model
 
 
 def test_the_number_of_gpus_is_asked_only_where_there_are_several(form):
