@@ -18,6 +18,7 @@
     │   └── DiskFullError
     ├── SessionError                 the machine or the notebook session
     │   ├── NoGpuError
+    │   ├── GpuLostError
     │   └── DependencyError
     ├── AccessError                  somebody asked for what their role does not allow
     └── GpuBusyError                 another job holds the machine
@@ -204,6 +205,12 @@ class NoGpuError(SessionError):
     """A step that needs a GPU on a machine without one."""
 
     code = "no_gpu"
+
+
+class GpuLostError(SessionError):
+    """A GPU or its driver that stopped answering in the middle of a job."""
+
+    code = "gpu_lost"
 
 
 class DependencyError(SessionError):

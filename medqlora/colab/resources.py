@@ -15,7 +15,7 @@ import psutil
 from medqlora.domain.resources import Choice, EnvironmentConfig, GPUInfo
 from medqlora.errors import NoGpuError
 from medqlora.models.engine_choice import OLDEST_CARD
-from medqlora.models.memory_reading import detect_gpu
+from medqlora.models.memory_reading import detect_gpu, driver_trouble
 
 _GIB = 2**30
 _CPU_BF16_FLAG = "avx512_bf16"
@@ -40,7 +40,7 @@ class ColabResourceDetector:
         gpu = detect_gpu()
         if gpu is None:
             raise NoGpuError(
-                "No GPU was found on this machine.",
+                driver_trouble() or "No GPU was found on this machine.",
                 hint=(
                     "The embedded model trains without one; on Colab choose Runtime, "
                     "Change runtime type, T4 GPU."
@@ -70,10 +70,16 @@ class ColabResourceDetector:
             engine=engine.value,
             compute_dtype=dtype.value,
             choices=(
+                *_trouble(gpu),
                 dtype,
                 engine,
             ),
         )
+
+
+def _trouble(gpu: GPUInfo | None) -> tuple[Choice, ...]:
+    trouble = "" if gpu else driver_trouble()
+    return (Choice(name="graphics_card", value="none", reason=trouble),) if trouble else ()
 
 
 def _engine(gpu: GPUInfo | None) -> Choice:

@@ -20,7 +20,7 @@ from medqlora.domain.jobs import JobKind
 from medqlora.errors import DiskFullError, MedQLoRAError, PersistenceError
 from medqlora.recovery import RELOADING
 from medqlora.runs.event_log import EventLogWriter
-from medqlora.runs.origins import checkpoints_of, differences, origin_now, refuse_differences
+from medqlora.runs.origins import checkpoints_of, differences_in, refuse_differences
 from medqlora.runs.process import end_processes, recorded_process
 from medqlora.runs.retrying import EXIT_DISK_FULL, action_before_next
 from medqlora.runs.run_directory import RunDirectory
@@ -54,7 +54,7 @@ def open_attempt(directory: RunDirectory) -> None:
                 hint=f"The run goes on from step {step}." if step else "The run begins again.",
             )
         )
-    accepted = differences(valid.origin, origin_now(directory)) if valid else ()
+    accepted = differences_in(directory, valid) if valid else ()
     if accepted:
         events.append(
             RunWarned(

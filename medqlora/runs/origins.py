@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from medqlora.config.qlora import QLoRAConfig
-from medqlora.domain.artifacts import CheckpointOrigin
+from medqlora.domain.artifacts import CheckpointInfo, CheckpointOrigin
+from medqlora.domain.events import MemoryExpected
 from medqlora.errors import CheckpointDiffersError, ConfigError
+from medqlora.models.memory_reading import detect_gpu
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.checkpoints import CheckpointManager
 from medqlora.runs.run_directory import RunDirectory, recorded_versions
@@ -59,6 +61,11 @@ def differences(then: CheckpointOrigin | None, now: CheckpointOrigin) -> tuple[s
     )
 
 
+def differences_in(directory: RunDirectory, checkpoint: CheckpointInfo) -> tuple[str, ...]:
+    """What is different for a run that goes on from a checkpoint, one phrase each."""
+    return (*differences(checkpoint.origin, origin_now(directory)), *_lost_card(directory))
+
+
 def refuse_differences(directory: RunDirectory) -> None:
     """Asks for a decision where the newest checkpoint does not fit what there is now.
 
@@ -66,7 +73,7 @@ def refuse_differences(directory: RunDirectory) -> None:
         CheckpointDiffersError: It does not; the differences are listed.
     """
     newest = checkpoints_of(directory).find_newest_valid()
-    found = differences(newest.origin, origin_now(directory)) if newest else ()
+    found = differences_in(directory, newest) if newest else ()
     if newest and found:
         raise CheckpointDiffersError(
             f"The checkpoint of step {newest.step} was made with something else than there is "
@@ -76,6 +83,15 @@ def refuse_differences(directory: RunDirectory) -> None:
             "uninterrupted run.",
             differences=found,
         )
+
+
+def _lost_card(directory: RunDirectory) -> tuple[str, ...]:
+    """Whether the run trained on a card and would go on without one, many times slower."""
+    expected = [one for one in directory.read_events() if isinstance(one, MemoryExpected)]
+    had_card = bool(expected) and expected[-1].source == "gpu"
+    if not had_card or detect_gpu() is not None:
+        return ()
+    return ("it was trained on a graphics card and none answers now (restart the machine)",)
 
 
 def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

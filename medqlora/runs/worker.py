@@ -33,6 +33,7 @@ from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.session_watch import SessionWatch
 from medqlora.runs.train_job import train
 from medqlora.training.distributed import is_main_process, is_peer_lost, world_size
+from medqlora.training.failures import card_failure
 
 JOBS: Mapping[JobKind, Callable[[Job], Outcome]] = {
     "train": train,
@@ -116,6 +117,9 @@ def _attempt(directory: RunDirectory, spec: JobSpec, watch: SessionWatch) -> Out
         _print_trace(error)
         if is_peer_lost(error):
             return None
+        card = card_failure(error)
+        if card:
+            return RunFailed(code=card.code, message=card.message, hint=card.hint)
         return RunFailed(
             code="unexpected",
             message=f"The job ended because of an unexpected {type(error).__name__}.",

@@ -42,6 +42,8 @@ class MemoryMonitor:
         self._interval_seconds = interval_seconds
         self._warn_at_share = warn_at_share
         self._has_warned = False
+        self._has_card = False
+        self._is_card_lost = False
         self._wants_checkpoint = threading.Event()
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="memory-monitor", daemon=True)
@@ -78,6 +80,10 @@ class MemoryMonitor:
     def _tick(self) -> None:
         try:
             stats = read_memory()
+            if self._has_card and stats.source != "gpu":
+                self._tell_card_lost()
+                return  # RAM in the card's curve would be another thing
+            self._has_card, self._is_card_lost = stats.source == "gpu", False
             self._sink(
                 MemorySampled(
                     source=stats.source,
@@ -91,6 +97,19 @@ class MemoryMonitor:
         except Exception as error:
             # A driver that hiccups must not end a training run; the next tick tries again.
             _log.warning("A memory sample failed: %s", type(error).__name__)
+
+    def _tell_card_lost(self) -> None:
+        if self._is_card_lost:
+            return
+        self._is_card_lost = True
+        self._sink(
+            RunWarned(
+                message="The driver of the graphics card does not answer any more, so its memory "
+                "cannot be watched.",
+                hint="The job goes on as long as the card computes. If it ends, restart the "
+                "machine (on Colab: Runtime, Disconnect and delete runtime) and press Resume.",
+            )
+        )
 
     def _warn_if_nearly_full(self) -> None:
         share = read_memory_in_use()

@@ -75,6 +75,12 @@ def out_of_memory(trainer: Any, inputs: Any) -> None:
         torch.empty(2**55)
 
 
+def card_lost(trainer: Any, inputs: Any) -> None:
+    """The card falls off the bus at a step, in torch's own words."""
+    if trainer.state.global_step + 1 == FAULT["step"]:
+        raise RuntimeError("CUDA error: unspecified launch failure")
+
+
 def poison(trainer: Any, inputs: Any) -> None:
     """A weight that is not a number, from the step on that is named."""
     if trainer.state.global_step + 1 == FAULT["step"]:
@@ -209,6 +215,7 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "out_of_memory": ("transformers.trainer", before_each_step(out_of_memory)),
     "memory_short_in_loading": ("transformers.modeling_utils", memory_short_in_loading),
     "little_memory": ("transformers.trainer", before_each_step(little_memory)),
+    "card_lost": ("transformers.trainer", before_each_step(card_lost)),
     "poison": ("transformers.trainer", before_each_step(poison)),
     "poison_gradient": ("transformers.trainer", poison_gradient),
     "masked_labels": ("transformers.trainer", masked_labels),
