@@ -69,20 +69,25 @@ class FourBitCopy:
         Args:
             fetched: The copy's files.
             own: The model's own files.
-            folder: Where such folders lie; one that is there already is made anew.
+            folder: Where such folders lie; one that is there and right is left alone.
 
         Raises:
             DiskFullError: No space is left.
             StorageUnavailableError: The folder cannot be written.
         """
         target = folder / f"{slug(self.name, 'copy')}-{own.name[:12]}-{self.revision[:12]}"
+        files = (*_files(own, weights=False), *_files(fetched, weights=True))
+        links = {file.name: file.resolve() for file in files}
+        stored = {_QUANTISED: _read(fetched / _CONFIG)[_QUANTISED]}
+        about = {**_read(own / _CONFIG), **stored}
+        if _is_joined(target, links, about):
+            return target  # another process may be reading it
         with translated_os_errors(folder.parent):
             folder.mkdir(parents=True, exist_ok=True)
             staging = Path(tempfile.mkdtemp(dir=folder))
-            for file in (*_files(own, weights=False), *_files(fetched, weights=True)):
-                (staging / file.name).symlink_to(file.resolve())
-            stored = {_QUANTISED: _read(fetched / _CONFIG)[_QUANTISED]}
-            write_json(staging / _CONFIG, {**_read(own / _CONFIG), **stored})
+            for name, file in links.items():
+                (staging / name).symlink_to(file)
+            write_json(staging / _CONFIG, about)
             shutil.rmtree(target, ignore_errors=True)
             staging.rename(target)
         return target
@@ -233,6 +238,14 @@ def _files(folder: Path, *, weights: bool) -> Iterator[Path]:
         is_weights = ".safetensors" in file.name
         if is_weights == weights and file.name != _CONFIG:
             yield file
+
+
+def _is_joined(target: Path, links: Mapping[str, Path], about: Mapping[str, Any]) -> bool:
+    try:
+        is_same = _read(target / _CONFIG) == about
+    except (OSError, ValueError):
+        return False
+    return is_same and all((target / name).resolve() == file for name, file in links.items())
 
 
 def _read(file: Path) -> Mapping[str, Any]:

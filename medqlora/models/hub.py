@@ -144,21 +144,13 @@ def fetch_config(model_name: str, revision: str) -> Mapping[str, Any]:
 
 def last_kept(model_name: str) -> str:
     """The newest commit of which files are on this machine, empty where there is none."""
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
+    from huggingface_hub.constants import HF_HUB_CACHE
+    from huggingface_hub.file_download import repo_folder_name
 
-    try:
-        repos = scan_cache_dir().repos
-    except CacheNotFound:
-        return ""
-    kept = [
-        one
-        for repo in repos
-        if repo.repo_type == "model" and repo.repo_id == model_name
-        for one in repo.revisions
-    ]
-    newest = max(kept, key=lambda one: one.last_modified, default=None)
-    return newest.commit_hash if newest else ""
+    folder = Path(HF_HUB_CACHE) / repo_folder_name(repo_id=model_name, repo_type="model")
+    kept = (folder / "snapshots").glob("*")
+    newest = max(kept, key=lambda one: one.stat().st_mtime, default=None)
+    return newest.name if newest else ""
 
 
 def _kept(model_name: str, revision: str, files: list[str]) -> Path | None:

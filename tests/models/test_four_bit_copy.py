@@ -216,7 +216,12 @@ def test_trained_on_a_copy_the_model_is_what_it_is_quantised_here(
         (fetched / name).write_bytes(content)
     given = FourBitCopy(name=LISTED_COPY, revision=COMMIT)
     joined = given.joined(fetched, own=tiny_model, folder=tmp_path / "copies")
+    before = joined.stat()
     assert given.joined(fetched, own=tiny_model, folder=tmp_path / "copies") == joined
+    assert joined.stat() == before  # left alone
+    (joined / "tokenizer.json").unlink()  # the hub's cache was emptied meanwhile
+    given.joined(fetched, own=tiny_model, folder=tmp_path / "copies")
+    assert (joined / "tokenizer.json").is_file()
     ids = torch.arange(40).reshape(2, 20)
     for dtype in ("float32", "bfloat16", "float16"):
         config = QLoRAConfig(LISTED, compute_dtype=dtype)
