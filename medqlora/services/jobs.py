@@ -187,6 +187,15 @@ class JobService:
         self._settled.pop(run_id, None)
         shutil.rmtree(directory.path)
 
+    def discard(self, run_id: str) -> None:
+        """Removes a job with everything it made; one that is at work is stopped instead."""
+        try:
+            self.delete(run_id)
+        except GpuBusyError:
+            self.stop(run_id)
+        except FileNotFoundError:
+            return  # somebody else was quicker
+
     def end_all(self, seconds: float) -> None:
         """Asks every job that is at work to stop, and waits until all have, or for `seconds`."""
         deadline = time.monotonic() + seconds
