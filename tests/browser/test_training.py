@@ -240,9 +240,10 @@ def test_the_study_report_is_one_press_and_opens_by_itself(viewer, trained, tmp_
     page = tmp_path / "report.html"
     download.value.save_as(page)
     asked: list[str] = []
-    viewer.page.on("request", lambda request: asked.append(request.url))
-    viewer.page.goto(page.as_uri())
-    expect(viewer.page.locator("h2")).to_have_count(15)
-    expect(viewer.page.locator("svg[aria-label=Loss] polyline")).not_to_have_count(0)
+    opened = viewer.page.context.new_page()
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.goto(page.as_uri())
+    expect(opened.locator("h2")).to_have_count(15)
+    expect(opened.locator("svg[aria-label=Loss] polyline")).not_to_have_count(0)
     assert asked == [page.as_uri()]
     assert viewer.troubles == []
