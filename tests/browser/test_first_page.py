@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -113,7 +112,7 @@ def test_a_file_of_ones_own_is_shown_then_prepared(viewer, tmp_path):
 
 def test_a_file_that_is_taken_away_is_deleted_with_what_was_read_of_it(viewer, app, tmp_path):
     def copies():
-        return list(Path(tempfile.gettempdir()).glob("medqlora-page-*/**/away.csv"))
+        return list(Path("/tmp").glob(f"medqlora-page-{app.process.pid}-*/**/away.csv"))
 
     def readings():
         return {one.parent.name for one in app.workspace.glob("imports/*/draft")}
