@@ -255,7 +255,10 @@ class Door:
 
         collected = Collected()
         with self._busy_uploads.one(key):
-            await self._app(one.scope, counted, collected.send)
+            try:
+                await self._app(one.scope, counted, collected.send)
+            except TypeError as error:  # what Gradio makes of a form whose files are plain text
+                raise RefusedCall(400, "This is not an upload.") from error
             if collected.status == 200:
                 await run_in_threadpool(self._access.uploads.check_content, collected.body)
         await one.reply.body(collected.status, collected.body, "application/json")

@@ -18,10 +18,14 @@ FILE_TYPES = [
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The left column: what there is to do, from the top down."""
+    """The left column: what there is to do, from the top down.
+
+    `upload` is the file that lies on the field: its `path`, and the `jobs` that read it.
+    """
 
     sample: gr.Button
     file: gr.File
+    upload: gr.State
     hub: gr.Textbox
     fetch: gr.Button
     drafts: gr.Dropdown
@@ -34,8 +38,30 @@ class Steps:
     @property
     def outputs(self) -> list[Any]:
         """What a handler may set."""
-        own = [self.sample, self.drafts, self.progress, self.cancel, self.prepare]
+        own = [self.sample, self.upload, self.drafts, self.progress, self.cancel, self.prepare]
         return [*own, *self.columns.outputs, *self.decisions.outputs]
+
+    def buttons(self, *, is_ready: bool) -> dict[Any, Any]:
+        """What there is to do next stands out: the sample, or the file that was read."""
+        return {
+            self.sample: gr.Button(
+                variant="secondary" if is_ready else "primary", interactive=True
+            ),
+            self.prepare: gr.Button(
+                variant="primary" if is_ready else "secondary", interactive=is_ready
+            ),
+        }
+
+    def emptied(self) -> dict[Any, Any]:
+        """Without a file."""
+        return {
+            self.columns.box: gr.Accordion(visible=False),
+            self.upload: {},
+            self.progress: "",
+            self.cancel: gr.Button(visible=False),
+            **self.buttons(is_ready=False),
+            **dataset_choices.hidden(self.decisions),
+        }
 
 
 def lay_out_steps() -> Steps:
@@ -45,6 +71,7 @@ def lay_out_steps() -> Steps:
     file = gr.File(
         label=wording.UPLOAD_LABEL, file_types=FILE_TYPES, elem_id="dataset-file", height=170
     )
+    upload = gr.State({})
     gr.HTML(markup.note(wording.PRIVACY_NOTE))
     with gr.Accordion("Or a dataset of the model hub", open=False, elem_id="dataset-hub"):
         hub = gr.Textbox(
@@ -65,4 +92,6 @@ def lay_out_steps() -> Steps:
     columns = dataset_choices.lay_out_columns()
     decisions = dataset_choices.lay_out_decisions()
     prepare = gr.Button("Prepare", interactive=False, elem_id="dataset-prepare")
-    return Steps(sample, file, hub, fetch, drafts, progress, cancel, columns, decisions, prepare)
+    return Steps(
+        sample, file, upload, hub, fetch, drafts, progress, cancel, columns, decisions, prepare
+    )

@@ -35,8 +35,8 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     tokens = Tokens(shared.services.datasets, view, count, count_timer)
     do = Handlers(shared, steps, view, prepared, work, timer, tokens)
     columns, outputs = steps.columns, do.outputs
-    told = [work, shared.settings]
-    page.load(guarded(do.open), [shared.dataset_id, shared.settings], outputs, **LIGHT)
+    told, chosen = [work, shared.settings], [shared.dataset_id, shared.settings]
+    page.load(guarded(do.open), chosen, outputs, **LIGHT)
     tab.select(guarded(do.refresh), [shared.dataset_id, *told], outputs, **LIGHT)
     steps.sample.click(guarded(do.use_sample), None, outputs, trigger_mode="once", **LIGHT)
     steps.file.upload(guarded(do.read), steps.file, outputs, **LIGHT)
@@ -48,12 +48,12 @@ def build(shared: Shared, page: gr.Blocks) -> None:
         trigger_mode="once",
         **LIGHT,
     )
-    steps.file.clear(guarded(do.forget), None, outputs, **LIGHT)
+    steps.file.clear(guarded(do.forget), [steps.upload, work, *chosen], outputs, **LIGHT)
     steps.drafts.input(guarded(do.go_on), [steps.drafts, shared.settings], outputs, **LIGHT)
     columns.reading.input(guarded(do.propose), [work, columns.reading], outputs, **LIGHT)
     columns.read_again.click(
         guarded(do.read_as),
-        [work, steps.file, *columns.inputs],
+        [work, steps.upload, *columns.inputs],
         outputs,
         trigger_mode="once",
         **LIGHT,

@@ -34,6 +34,7 @@ from ui.dataset_view import Updates, View
 from ui.shared import Shared
 
 Work = dict[str, Any]
+Upload = dict[str, Any]
 
 
 class Handlers:
@@ -104,7 +105,11 @@ class Handlers:
         """Reads an uploaded file."""
         if not path:
             raise DataError("There is no file yet.", hint="Drop one on the field.")
-        return self._following({"job": self._imports.start_import(Path(path))})
+        job = self._imports.start_import(Path(path))
+        return {
+            self._steps.upload: {"path": path, "jobs": [job]},
+            **self._following({"job": job}),
+        }
 
     def fetch(self, name: str) -> Updates:
         """Reads a dataset of the model hub."""
@@ -116,18 +121,20 @@ class Handlers:
     def read_as(
         self,
         work: Work,
-        path: str | None,
+        upload: Upload,
         prompt: list[str],
         response: str | None,
         context: str | None,
     ) -> Updates:
         """Reads the file again with the columns that the user named."""
-        source = work.get("source") or (Path(path) if path else None)
+        source = work.get("source") or (Path(upload["path"]) if upload else None)
         if source is None:
             raise DataError("The file is not here any more.", hint="Upload it again.")
         mapping = dataset_choices.mapping_from(prompt, response, context)
         job = self._imports.start_import(source, mapping=mapping)
-        return self._following({"job": job, "source": work.get("source", "")})
+        hub = work.get("source", "")
+        read = {**upload, "jobs": [*upload["jobs"], job]} if upload and not hub else upload
+        return {self._steps.upload: read, **self._following({"job": job, "source": hub})}
 
     def propose(self, work: Work, number: str) -> Updates:
         """One of the readings was chosen: its columns, to be looked at and changed."""
@@ -143,14 +150,20 @@ class Handlers:
         """A file that was read before was chosen."""
         return self._draft(self._imports.draft(draft_id), settings)
 
-    def forget(self) -> Updates:
-        """The uploaded file was taken away."""
-        return {
-            self._steps.columns.box: gr.Accordion(visible=False),
-            self._work: {},
-            **self._buttons(is_ready=False),
-            **dataset_choices.hidden(self._steps.decisions),
-        }
+    def forget(
+        self, upload: Upload, work: Work, dataset_id: str, settings: dict[str, Any]
+    ) -> Updates:
+        """The uploaded file was taken away: it is deleted, with all that was read of it."""
+        shown = {self._work: {}, **self._steps.emptied()}
+        if not upload:
+            return shown
+        path = Path(upload["path"])
+        path.unlink(missing_ok=True)
+        is_used = work.get("job") and work.get("draft") in upload["jobs"]
+        for job in [*([work["job"]] if is_used else []), *upload["jobs"]]:
+            self._imports.discard(job)
+        told = markup.notice(wording.UPLOAD_DELETED.format(name=path.name))
+        return {**self.open(dataset_id, settings), **shown, self._view.notice: told}
 
     def cancel(self, work: Work) -> Updates:
         """Ends the job that is going on; what it wrote so far is removed."""
@@ -228,7 +241,7 @@ class Handlers:
                 **over,
                 self._work: {"draft": draft_id},
                 **(kept or dataset_view.nothing(self._view, notice)),
-                **self._buttons(is_ready=bool(draft_id)),
+                **self._steps.buttons(is_ready=bool(draft_id)),
             }
 
     def _draft(self, draft: Draft, settings: dict[str, Any]) -> Updates:
@@ -245,7 +258,7 @@ class Handlers:
             **self._reports(draft.draft_id),
             **dataset_choices.understood(self._steps.columns, draft),
             **dataset_choices.shown_for_draft(self._steps.decisions, draft, titles),
-            **self._buttons(is_ready=draft.validation.is_valid),
+            **self._steps.buttons(is_ready=draft.validation.is_valid),
             **self._drafts(),
             **self._tokens.shown(draft.draft_id, settings),
         }
@@ -285,14 +298,3 @@ class Handlers:
     def _drafts(self) -> Updates:
         options = dataset_words.draft_options(self._imports.drafts())
         return {self._steps.drafts: gr.Dropdown(choices=options, value=None, visible=bool(options))}
-
-    def _buttons(self, *, is_ready: bool) -> Updates:
-        # What there is to do next is what stands out: the sample, or the file that was read.
-        return {
-            self._steps.sample: gr.Button(
-                variant="secondary" if is_ready else "primary", interactive=True
-            ),
-            self._steps.prepare: gr.Button(
-                variant="primary" if is_ready else "secondary", interactive=is_ready
-            ),
-        }

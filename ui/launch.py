@@ -59,7 +59,7 @@ def serve(
     keep_values_out_of_the_log()
     services = Services.open(workspace, mirror=mirror)
     claim = claim_workspace(services.workspace)
-    private = Path(tempfile.mkdtemp(prefix="medqlora-page-"))
+    private = Path(tempfile.mkdtemp(prefix=f"medqlora-page-{os.getpid()}-"))
     try:
         services.attach()
         _keep_private(private)

@@ -68,6 +68,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
     chosen = [shared.dataset_id, shared.settings, shared.run_id]
     page.load(guarded(handlers.open), chosen, opened, **LIGHT)
     tab.select(guarded(handlers.open), chosen, opened, **LIGHT)
+    shared.dataset_id.change(guarded(handlers.open), chosen, opened, **LIGHT)
     dataset.input(
         guarded(handlers.choose), [dataset, shared.settings], [shared.dataset_id, plan], **LIGHT
     )
@@ -121,10 +122,15 @@ class Handlers:
         """Starts a run with the chosen data and settings, or queues it, as the button says.
 
         A page that does not know of another run yet says Start and is refused: twenty clicks start
-        one run and queue none. Who is quicker than the list of datasets means the one that was
-        chosen in another tab.
+        one run and queue none. So is who was quicker than the list of datasets and saw another one
+        than was chosen.
         """
         dataset_id = listed or chosen
+        if chosen and dataset_id != chosen:
+            raise DataError(
+                "The dataset had just been changed.",
+                hint="Look which one the list shows now, then press Start again.",
+            )
         if not dataset_id:
             raise DataError("There is no dataset yet.", hint="Prepare one in the Dataset tab.")
         config = self._config(settings)

@@ -95,6 +95,10 @@ PRIVACY_NOTE: Final = (
     "Your file stays on the machine that runs this page. The PHI screen looks for names, dates and "
     "numbers of patients in it; it misses some, so take out what you can beforehand."
 )
+UPLOAD_DELETED: Final = (
+    "{name} was deleted from this machine, with all that was read of it. A dataset that you "
+    "prepared of it stays."
+)
 DATASETS_HELP: Final = "Every dataset that was prepared here; Train uses the one you choose."
 NO_DATASET: Final = "Nothing chosen yet. Use the sample, or upload a file of your own."
 MAPPING_NEEDED: Final = (

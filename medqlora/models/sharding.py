@@ -9,6 +9,7 @@ embeddings and output layer. Whether to share out is `sharding_choice`'s decisio
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from medqlora.errors import ModelError
@@ -28,6 +29,30 @@ def mesh_of_all() -> DeviceMesh:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return init_device_mesh(device, (distributed.get_world_size(),))
+
+
+@contextmanager
+def quantized_on(device: torch.device) -> Iterator[None]:
+    """Weights of 4 bits that are loaded to the CPU are quantised on `device`, one after the other.
+
+    A processor quantises some ten million weights a second and core, and torchrun gives a process
+    one core: a model of 8 billion would take many minutes, in each process after the other.
+    """
+    from bitsandbytes import functional
+
+    library: Any = functional
+    original = library.quantize_4bit
+
+    def there_and_back(weights: Tensor, *options: Any, **named: Any) -> tuple[Tensor, Any]:
+        packed, state = original(weights.to(device), *options, **named)
+        state.to("cpu")
+        return packed.to("cpu"), state
+
+    library.quantize_4bit = there_and_back
+    try:
+        yield
+    finally:
+        library.quantize_4bit = original
 
 
 def shard(model: PeftModel, mesh: DeviceMesh) -> list[int]:

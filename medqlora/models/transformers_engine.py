@@ -6,6 +6,7 @@ It works without a GPU. Apache-2.0 and MIT throughout.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +72,16 @@ class TransformersEngine:
                 # The same bytes, called float32 as the other frozen weights are: parts are cut and
                 # gathered of weights of one type.
                 stored.bnb_4bit_quant_storage = torch.float32
+        loading: AbstractContextManager[object] = nullcontext()
         if torch.cuda.is_available():
             # A model that will be sharded is whole in RAM alone: no card may have room for it.
-            options["device_map"] = {
-                "": "cpu" if config.is_sharded else torch.cuda.current_device()
-            }
+            card = torch.cuda.current_device()
+            options["device_map"] = {"": "cpu" if config.is_sharded else card}
+            if config.is_sharded:
+                loading = sharding.quantized_on(torch.device("cuda", card))
         try:
-            model = AutoModelForCausalLM.from_pretrained(source, **options)
+            with loading:
+                model = AutoModelForCausalLM.from_pretrained(source, **options)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise ModelError(
                 f"The model {config.model_name} could not be loaded ({type(error).__name__}).",

@@ -13,25 +13,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.entries import iter_entries
 from medqlora.data.preparing.overlap import OverlapIndex
 from medqlora.domain.benchmark import BenchmarkCard, ChoiceAnswer, ChoiceItem, Question
 from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded, RunWarned
-from medqlora.errors import OutOfMemoryError
 from medqlora.evaluation.benchmark_results import results_of
 from medqlora.evaluation.benchmark_sets import num_chars, obtain
-from medqlora.models.engine_choice import asking_engine
-from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.atomic import write_json, write_text
+from medqlora.runs.asking import LARGEST_BATCH, halved, load_both
 from medqlora.runs.items import append_items, read_answers, told_when_damaged
 from medqlora.runs.job import Job
 from medqlora.runs.run_directory import RunDirectory
-from medqlora.training.failures import is_out_of_memory
 from medqlora.training.memory import MemoryMonitor
-
-BATCH_SIZE = 8
-"""Questions at once; halved where they do not fit."""
 
 CHARS_PER_SECOND = "chars_per_second"
 """Among a job's figures: characters of questions that both models read in a second."""
@@ -145,18 +138,11 @@ def _ask(
     # Here: it brings torch along.
     from medqlora.evaluation.harness import BothModels, build_tasks
 
-    config = QLoRAConfig.from_dict(job.spec.config)
-    loader = QuantizedModelLoader(
-        models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
-    )
-    job.report_phase("Loading the model")
-    engine = asking_engine()
-    loaded = loader.load(config, engine=engine, adapter_path=job.spec.adapter_dir)
-    model = engine.load_adapter(loaded.model, Path(job.spec.adapter_dir))
-    batch_size, began = BATCH_SIZE, time.monotonic()
+    model, tokenizer = load_both(job)
+    batch_size, began = LARGEST_BATCH, time.monotonic()
     left = list(pending)
     while left and not job.should_stop():
-        both = BothModels(model, loaded.tokenizer, batch_size=batch_size)
+        both = BothModels(model, tokenizer, batch_size=batch_size)
         job.report_phase("Asking both models", len(answers) / total)
         try:
             for batch in both.answers(left, build_tasks(left), should_stop=job.should_stop):
@@ -164,23 +150,12 @@ def _ask(
                 answers += batch
                 _report(job, batch, num_done=len(answers), total=total)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            batch_size = _smaller(batch_size, error)
+            batch_size = halved(batch_size, error)
         done = {one.key for one in answers}
         left = [one for one in left if one.key not in done]
         if both.num_cut and not left:
             job.report(_cut(both.num_cut))
     return time.monotonic() - began
-
-
-def _smaller(batch_size: int, error: Exception) -> int:
-    if batch_size == 1:
-        raise OutOfMemoryError(
-            "Memory ran out with a single question.",
-            hint="Use a machine with more memory, or a benchmark with shorter questions.",
-        ) from error
-    return batch_size // 2
 
 
 def _cut(num_cut: int) -> RunWarned:

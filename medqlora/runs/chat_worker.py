@@ -39,6 +39,7 @@ from medqlora.models.engine_choice import asking_engine
 from medqlora.models.generation import generate
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.persistence.adapters import AdapterSaver
+from medqlora.runs.asking import memory_told, too_little_for_one
 from medqlora.runs.chat_safety import AnswerWatch, as_message
 from medqlora.runs.process import private_stdout
 from medqlora.runs.run_directory import RunDirectory
@@ -67,12 +68,13 @@ class ChatWorker:
         )
         self._say(kind="phase", phase="Loading the model")
         engine = asking_engine()
-        loaded = loader.load(config, engine=engine, adapter_path=folders[0])
-        adapters = AdapterManager(loaded.model, config, engine=engine)
         names = {BASE: BASE_ADAPTER}
-        for folder, name in zip(folders, (TUNED_ADAPTER, SECOND_ADAPTER), strict=False):
-            adapters.load(folder, name=name)
-            names[folder] = name
+        with memory_told(config.model_name):
+            loaded = loader.load(config, engine=engine, adapter_path=folders[0])
+            adapters = AdapterManager(loaded.model, config, engine=engine)
+            for folder, name in zip(folders, (TUNED_ADAPTER, SECOND_ADAPTER), strict=False):
+                adapters.load(folder, name=name)
+                names[folder] = name
         self._model = adapters.model
         self._adapters = [names[side] for side in sides]
         self._tokenizer = loaded.tokenizer
@@ -99,6 +101,8 @@ class ChatWorker:
                 self._answer(request)
             except MedQLoRAError as error:
                 self._fail(request["id"], error)
+            except (RuntimeError, MemoryError) as error:
+                self._fail(request["id"], too_little_for_one(error))
 
     def fail_to_load(self, error: MedQLoRAError) -> None:
         """Says that there will be no answers."""

@@ -6,25 +6,18 @@ after the items it has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.entries import read_entries
-from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.evaluation import ItemResult
 from medqlora.domain.events import ItemEvaluated, Outcome, RunStopped, RunSucceeded, RunWarned
 from medqlora.domain.reasoning import Spoken
 from medqlora.evaluation.evaluator import MedicalQueryEvaluator
 from medqlora.evaluation.metrics import mean_scores
-from medqlora.models.engine_choice import asking_engine
-from medqlora.models.loader import QuantizedModelLoader
+from medqlora.runs.asking import LARGEST_BATCH, halved, load_both
 from medqlora.runs.items import append_items, read_items
 from medqlora.runs.job import Job
 from medqlora.training.memory import MemoryMonitor
-
-BATCH_SIZE = 8
-"""Queries asked at once; each takes two rows of the batch."""
 
 
 def evaluate(job: Job) -> Outcome:
@@ -34,35 +27,38 @@ def evaluate(job: Job) -> Outcome:
 
 
 def _evaluate(job: Job) -> Outcome:
-    config = QLoRAConfig.from_dict(job.spec.config)
     entries = read_entries(job.directory.queries)
     items = read_items(job.directory.items)
-    loader = QuantizedModelLoader(
-        models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
-    )
-    job.report_phase("Loading the model")
-    engine = asking_engine()
-    loaded = loader.load(config, engine=engine, adapter_path=job.spec.adapter_dir)
-    model = engine.load_adapter(loaded.model, Path(job.spec.adapter_dir))
-    evaluator = MedicalQueryEvaluator(tokenizer=loaded.tokenizer, **job.spec.options)
+    model, tokenizer = load_both(job)
+    evaluator = MedicalQueryEvaluator(tokenizer=tokenizer, **job.spec.options)
     job.report_phase("Asking both models", len(items) / len(entries))
-    for batch in _batches(entries, start=len(items)):
+    batch_size = LARGEST_BATCH
+    while len(items) < len(entries):
         if job.should_stop():
             return RunStopped(step=len(items))
-        new = evaluator.evaluate_entries(batch, model, first_index=len(items) + 1)
+        batch = entries[len(items) : len(items) + batch_size]
+        try:
+            new = evaluator.evaluate_entries(batch, model, first_index=len(items) + 1)
+        except (RuntimeError, MemoryError) as error:
+            batch_size = halved(batch_size, error)
+            continue
         append_items(job.directory.items, new)
         items += new
-        for item in new:
-            job.report(
-                ItemEvaluated(
-                    index=item.index,
-                    total=len(entries),
-                    base_scores=item.base.scores,
-                    finetuned_scores=item.finetuned.scores,
-                )
-            )
+        _report(job, new, total=len(entries))
     _warn_of_unfinished(job, items)
     return RunSucceeded(metrics=_means(items))
+
+
+def _report(job: Job, items: Sequence[ItemResult], *, total: int) -> None:
+    for item in items:
+        job.report(
+            ItemEvaluated(
+                index=item.index,
+                total=total,
+                base_scores=item.base.scores,
+                finetuned_scores=item.finetuned.scores,
+            )
+        )
 
 
 def _warn_of_unfinished(job: Job, items: Sequence[ItemResult]) -> None:
@@ -79,13 +75,6 @@ def _warn_of_unfinished(job: Job, items: Sequence[ItemResult]) -> None:
                 hint="Ask again with longer answers (max_new_tokens).",
             )
         )
-
-
-def _batches(
-    entries: Sequence[MedicalDataEntry], *, start: int
-) -> Iterator[Sequence[MedicalDataEntry]]:
-    for first in range(start, len(entries), BATCH_SIZE):
-        yield entries[first : first + BATCH_SIZE]
 
 
 def _means(items: Sequence[ItemResult]) -> dict[str, float]:

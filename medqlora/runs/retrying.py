@@ -26,6 +26,12 @@ MAX_CHANGES = 4
 LOADING_MODEL = "Loading the model"
 """The phase in which memory that runs out is not a matter of the batch."""
 
+ASKING_ADVICE = (
+    "Close other programs and chats and start it again, or use a machine with more memory. "
+    "Answers that were there are kept."
+)
+"""What to do where memory ran out in a job that trains nothing."""
+
 EXIT_DISK_FULL = 74
 """Exit code of a worker that could not even write its end, EX_IOERR of sysexits.h."""
 
@@ -57,6 +63,8 @@ def out_of_memory(directory: RunDirectory, message: str, *, is_loading: bool = F
     """
     error = ModelOutOfMemoryError if is_loading else OutOfMemoryError
     end = RunFailed(code=error.code, message=message, hint="")
+    if directory.spec().kind != "train":
+        return RunFailed(code=end.code, message=message, hint=ASKING_ADVICE)
     events = [*directory.read_events(), end]
     action = _action(directory, events)
     config = config_in_effect(directory.spec(), events)

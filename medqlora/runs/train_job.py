@@ -39,6 +39,7 @@ from medqlora.training.distributed import (
     in_turn,
     is_main_process,
     join,
+    leave,
     main_process_first,
     refuse_unequal,
 )
@@ -61,7 +62,9 @@ def train(job: Job) -> Outcome:
     """Trains, or goes on training, and saves the adapter unless it was stopped."""
     with MemoryMonitor(job.report) as monitor:
         try:
-            return _train(job, monitor)
+            outcome = _train(job, monitor)
+            leave()
+            return outcome
         except ModelOutOfMemoryError:
             raise
         except (OutOfMemoryError, RuntimeError, MemoryError) as error:

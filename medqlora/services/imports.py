@@ -263,7 +263,7 @@ class ImportService(JobService):
 
     def _live(self, *kinds: JobKind) -> list[str]:
         """The jobs of these kinds that are going on, oldest first."""
-        live = (run_id for run_id, one in self._watched.items() if one.snapshot.is_live)
+        live = (run_id for run_id, one in self._supervisors() if one.snapshot.is_live)
         return sorted(run_id for run_id in live if self.spec(run_id).kind in kinds)
 
     def _start(self, kind: JobKind, name: str, options: Mapping[str, object]) -> str:

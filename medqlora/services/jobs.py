@@ -113,12 +113,12 @@ class JobService:
 
     def current(self) -> str | None:
         """The job that is running, or None."""
-        return next((run_id for run_id, one in self._watched.items() if one.snapshot.is_live), None)
+        return next((run_id for run_id, one in self._supervisors() if one.snapshot.is_live), None)
 
     @property
     def is_watching(self) -> bool:
         """Whether a job of this folder is at work, or between two attempts."""
-        return any(one.is_watching for one in self._watched.values())
+        return any(one.is_watching for _, one in self._supervisors())
 
     def spec(self, run_id: str) -> JobSpec:
         """What was asked of a job."""
@@ -138,6 +138,10 @@ class JobService:
         # An end that could not be written is known to its watcher alone; what another process, such
         # as the command line, did with the job since is in the log alone.
         return watched.snapshot if watched and watched.snapshot.seq > found.seq else found
+
+    def _supervisors(self) -> tuple[tuple[str, RunSupervisor], ...]:
+        """Those of this moment: another thread may start a job while they are looked at."""
+        return tuple(self._watched.items())
 
     def _read_snapshot(self, directory: RunDirectory) -> RunSnapshot:
         run_id = directory.run_id
@@ -187,10 +191,19 @@ class JobService:
         self._settled.pop(run_id, None)
         shutil.rmtree(directory.path)
 
+    def discard(self, run_id: str) -> None:
+        """Removes a job with everything it made; one that is at work is stopped instead."""
+        try:
+            self.delete(run_id)
+        except GpuBusyError:
+            self.stop(run_id)
+        except FileNotFoundError:
+            return  # somebody else was quicker
+
     def end_all(self, seconds: float) -> None:
         """Asks every job that is at work to stop, and waits until all have, or for `seconds`."""
         deadline = time.monotonic() + seconds
-        for run_id, one in list(self._watched.items()):
+        for run_id, one in self._supervisors():
             if one.is_watching:
                 self.stop(run_id)
         while self.is_watching and time.monotonic() < deadline:

@@ -85,6 +85,18 @@ def join(num_processes: int) -> None:
     distributed.init_process_group(backend, timeout=PATIENCE)
 
 
+def leave() -> None:
+    """Leaves those that work together, once all is done.
+
+    What still listens when a process ends aborts it (exit code -6, now and then), and torchrun then
+    ends the others too, the one that saves among them.
+    """
+    from torch import distributed
+
+    if distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
 def suit_to_processes(arguments: SFTConfig) -> None:
     """Sets what the trainer has to know of processes and GPUs."""
     arguments.ddp_find_unused_parameters = False  # every adapted layer is used in every pass

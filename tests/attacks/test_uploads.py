@@ -74,6 +74,18 @@ def test_a_file_under_the_limit_is_taken(narrow: App) -> None:
     assert upload(narrow, 2 * MEGABYTE) == 200
 
 
+def test_a_form_without_a_file_is_no_fault_of_the_server(narrow: App) -> None:
+    answer = httpx.post(
+        narrow.url + "gradio_api/upload",
+        content=f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="files"\r\n\r\ntext\r\n'
+        f"--{BOUNDARY}--\r\n".encode(),
+        headers={"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"},
+    )
+    assert answer.status_code == 400
+    assert "This is not an upload." in answer.text
+    assert "Traceback" not in narrow.log.read_text()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "kind"),
     [

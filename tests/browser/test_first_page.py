@@ -85,6 +85,9 @@ def test_a_file_that_is_no_table_is_refused_in_a_sentence_at_the_door(
     toast = viewer.page.locator(".toast-body")
     expect(toast).to_contain_text(f"{name} is ")
     expect(toast).not_to_contain_text("Traceback")
+    expect(toast).not_to_contain_text("HTTP")
+    expect(toast).not_to_contain_text("Error")
+    expect(viewer.page.locator("#dataset-file")).not_to_contain_text("Error")
     expect(viewer.page.locator("#dataset-prepare")).to_be_disabled()
 
 
@@ -105,6 +108,25 @@ def test_a_file_of_ones_own_is_shown_then_prepared(viewer, tmp_path):
     viewer.see("dataset-table", "What is condition 3?")
     viewer.page.click("#dataset-prepare:not([disabled])")
     viewer.see("dataset-notice", "own.csv is ready")
+
+
+def test_a_file_that_is_taken_away_is_deleted_with_what_was_read_of_it(viewer, app, tmp_path):
+    def copies():
+        return list(Path("/tmp").glob(f"medqlora-page-{app.process.pid}-*/**/away.csv"))
+
+    def readings():
+        return {one.parent.name for one in app.workspace.glob("imports/*/draft")}
+
+    before = readings()
+    viewer.upload(write_csv(tmp_path / "away.csv", "question,answer,note"))
+    viewer.see("dataset-notice", "12 of 12 entries can be used")
+    assert len(copies()) == 1
+    assert len(readings() - before) == 1
+    viewer.page.click("#dataset-file button[aria-label='Clear']")
+    viewer.see("dataset-notice", "away.csv was deleted from this machine")
+    assert copies() == []
+    assert readings() == before
+    expect(viewer.page.locator("#dataset-prepare")).to_be_disabled()
 
 
 def test_columns_that_say_nothing_are_asked_for(viewer, tmp_path):

@@ -32,8 +32,7 @@ def test_the_servers_log_holds_no_row_after_a_run_an_evaluation_and_a_chat(
     viewer.see("dataset-notice", "is ready")
     viewer.set_steps(2)
     before = num_adapters(app)
-    viewer.tab("train")
-    viewer.page.click("#train-start:not([disabled])")
+    viewer.start()
     wait_until(lambda: num_adapters(app) > before)
     viewer.wait_for_end("Done")
 

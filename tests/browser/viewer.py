@@ -79,6 +79,8 @@ class Viewer:
 
     def start(self) -> None:
         self.tab("train")
+        chosen = self.page.input_value("#dataset-current input")
+        expect(self.page.locator("#train-dataset input")).to_have_value(chosen)
         # Watched from before the click on: a short run may be over before anybody looks.
         self.page.evaluate(
             "() => { window.hasStarted = false;"

@@ -218,4 +218,4 @@ def test_the_command_line_queues_a_resume(services: Services) -> None:
 
 def start_from(page: PageClient, services: Services, *, steps: int, button: str) -> None:
     page.configure(**{"configure-max-steps": steps, "configure-max-seq-length": 128})
-    page.do("train-start", "click", dataset(services), None, button)
+    page.do("train-start", "click", dataset(services), None, None, button)

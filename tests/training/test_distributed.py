@@ -21,6 +21,7 @@ from medqlora.training.distributed import *
 rank = int(os.environ["RANK"])
 join(2)
 {body}
+leave()
 """
     program = ["-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1"]
     done = subprocess.run(
@@ -29,8 +30,9 @@ join(2)
         env={**os.environ, "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(PROJECT_ROOT)},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

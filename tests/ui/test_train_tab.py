@@ -1,4 +1,4 @@
-"""What Start does when it is quicker than the page."""
+"""What Start does when it is quicker than the page: never train on data that was not chosen."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def test_start_takes_what_was_chosen_elsewhere_where_the_list_is_not_there_yet(
     chosen = services.datasets.prepare(qa_file).dataset_id
     other = services.datasets.prepare(qa_file, eval_share=0.2).dataset_id
     settings = QLoRAConfig(services.configuration.models()[0].name, max_steps=1).to_dict()
-    for listed, expected in ((None, chosen), (other, other)):
-        page.start(listed, chosen, settings, wording.START)
+    with pytest.raises(DataError, match="had just been changed"):
+        page.start(other, chosen, settings, wording.START)
+    for listed, shared, expected in ((None, chosen, chosen), (other, "", other)):
+        page.start(listed, shared, settings, wording.START)
         run_id = training.current()
         assert run_id is not None
         assert training.spec(run_id).dataset["dataset_id"] == expected

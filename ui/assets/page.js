@@ -79,6 +79,21 @@
     if (button && !isOpen) button.click();
     setTimeout(() => reopen(tries - 1, isOpen ? seenOpen + 1 : 0), 100);
   };
+  // What the door says of a refused upload is a sentence; Gradio shows it with the answer's number, and as an error.
+  const NUMBER = /^\s*HTTP \d{3}: /;
+  const tellPlainly = (added) => {
+    const said = added.querySelector?.('[data-testid="toast-text"]');
+    if (said && NUMBER.test(said.textContent)) {
+      said.textContent = said.textContent.replace(NUMBER, "");
+      added.querySelector(".toast-title").textContent = "Not taken";
+    }
+    const state = added.querySelector?.('[data-testid="status-tracker"] .error') ?? added;
+    if (state.matches?.("#dataset-file .error")) state.textContent = "Not taken";
+  };
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) addedNodes.forEach(tellPlainly);
+  }).observe(document.body, { childList: true, subtree: true });
+
   // A rater's link ends with #review: it opens Compare with the blind review.
   const openReview = (tries, seenOpen) => {
     if (tries === 0 || seenOpen === 3) return document.getElementById("review")?.scrollIntoView({ block: "start" });

@@ -211,9 +211,24 @@ def memory_short_in_loading(module: ModuleType) -> None:
     module.PreTrainedModel.from_pretrained = classmethod(from_pretrained)
 
 
+def memory_short_in_asking(module: ModuleType) -> None:
+    """More rows at once than fit, each question being two: an allocation that cannot be."""
+    original = module.GenerationMixin.generate
+
+    def generate(self: Any, *arguments: Any, **named: Any) -> Any:
+        import torch
+
+        if named["input_ids"].shape[0] > FAULT["rows"]:
+            torch.empty(2**55)
+        return original(self, *arguments, **named)
+
+    module.GenerationMixin.generate = generate
+
+
 CHANGES: dict[str, tuple[str, Change]] = {
     "out_of_memory": ("transformers.trainer", before_each_step(out_of_memory)),
     "memory_short_in_loading": ("transformers.modeling_utils", memory_short_in_loading),
+    "memory_short_in_asking": ("transformers.generation.utils", memory_short_in_asking),
     "little_memory": ("transformers.trainer", before_each_step(little_memory)),
     "card_lost": ("transformers.trainer", before_each_step(card_lost)),
     "poison": ("transformers.trainer", before_each_step(poison)),
@@ -224,5 +239,6 @@ CHANGES: dict[str, tuple[str, Change]] = {
     "disk_fills_in_save": ("transformers.trainer", disk_fills_in_save),
 }
 
-if FAULT and sys.argv[0] == "-m" and "medqlora.runs.worker" in sys.orig_argv:
+WORKERS = {"medqlora.runs.worker", "medqlora.runs.chat_worker"}
+if FAULT and sys.argv[0] == "-m" and WORKERS & {*sys.orig_argv}:
     sys.meta_path.insert(0, AfterImport(*CHANGES[FAULT["kind"]]))
