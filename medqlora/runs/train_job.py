@@ -15,12 +15,7 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.entries import iter_entries
 from medqlora.data.tokenizer import MedicalTokenizer
 from medqlora.domain.dataset import MedicalDataEntry
-from medqlora.domain.events import (
-    Outcome,
-    RunStopped,
-    RunSucceeded,
-    RunWarned,
-)
+from medqlora.domain.events import Outcome, RunStopped, RunSucceeded, RunWarned
 from medqlora.domain.training import TrainingMetadata, TrainingResult
 from medqlora.errors import DataError, ModelError, ModelOutOfMemoryError, OutOfMemoryError
 from medqlora.models.engine import LoadedModel, ModelEngine
