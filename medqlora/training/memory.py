@@ -76,6 +76,7 @@ class MemoryMonitor:
         while not self._is_over.is_set():
             self._tick()
             self._is_over.wait(self._interval_seconds)
+        self._tick()  # what was shorter than the interval is measured as well
 
     def _tick(self) -> None:
         try:

@@ -128,10 +128,13 @@ def test_an_attempt_that_is_going_on_is_not_followed(tmp_path: Path) -> None:
     assert action_before_next(run) is None
 
 
-def test_an_evaluation_is_not_tried_again(tmp_path: Path) -> None:
+def test_an_evaluation_is_not_tried_again_and_its_user_is_told_what_to_do(tmp_path: Path) -> None:
     run = directory(tmp_path, kind="evaluate")
     log(run, RunStarted(job="evaluate"))
-    assert "not tried again" in out_of_memory(run, "Memory ran out.").hint
+    end = out_of_memory(run, "Memory ran out.")
+    log(run, end)
+    assert action_before_next(run) is None
+    assert "Answers that were there are kept" in end.hint
 
 
 def test_a_kill_for_want_of_ram_says_so(tmp_path: Path) -> None:

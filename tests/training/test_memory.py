@@ -28,3 +28,11 @@ def test_below_the_limit_nothing_is_said() -> None:
         wait_until(lambda: samples(events) >= 2)
     assert not any(isinstance(one, RunWarned) for one in events)
     assert not monitor.take_save_request()
+
+
+def test_what_is_over_before_the_next_sample_is_due_is_measured_at_its_end() -> None:
+    events: list[Event] = []
+    with MemoryMonitor(events.append, interval_seconds=60):
+        wait_until(lambda: samples(events) == 1)
+        during = len(events)
+    assert samples(events[during:]) == 1
