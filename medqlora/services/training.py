@@ -11,7 +11,7 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.data.tokenizer import nothing_to_learn
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.jobs import JobSpec
-from medqlora.errors import DataError, DiskFullError, MedQLoRAError, PersistenceError
+from medqlora.errors import ConfigError, DataError, DiskFullError, MedQLoRAError, PersistenceError
 from medqlora.models.four_bit_copy import WeightsChoice
 from medqlora.models.model_files import ModelFiles
 from medqlora.persistence.atomic import translated_os_errors
@@ -61,17 +61,36 @@ class TrainingService(JobService):
 
         Raises:
             DataError: See `start`.
-            ConfigError, ModelError: See `ModelFiles.choose_weights` and `require_trainable`.
+            ConfigError: The same is going on or waits already; and see
+                `ModelFiles.choose_weights`.
+            ModelError: See `require_trainable`.
             DiskFullError: No space is left.
         """
         run_id = new_run_id(self._datasets.card(dataset_id).name)
-        directory = self.create(config, dataset_id, path=self._folder / run_id)
-        try:
-            self._queue.add(directory)
-        except BaseException:
-            shutil.rmtree(directory.path, ignore_errors=True)  # it would wait for ever
-            raise
+        chosen = self._checked(config, dataset_id)
+        with self._lock:
+            self._refuse_twice(chosen.config, dataset_id)
+            directory = self._make(chosen, dataset_id, path=self._folder / run_id)
+            try:
+                self._queue.add(directory)
+            except BaseException:
+                shutil.rmtree(directory.path, ignore_errors=True)  # it would wait for ever
+                raise
         return run_id
+
+    def _refuse_twice(self, config: QLoRAConfig, dataset_id: str) -> None:
+        """A second press, or a second person: the same run would end with the same adapter."""
+        running = self.current()
+        for one in (*([self.directory(running)] if running else []), *self._queue.directories()):
+            with suppress(PersistenceError):  # named with the damaged runs
+                spec = one.spec()
+                if (spec.config, spec.dataset["dataset_id"]) == (config.to_dict(), dataset_id):
+                    state = "is going on" if one.run_id == running else "waits for its turn"
+                    raise ConfigError(
+                        f"A run with these settings and this dataset {state} already.",
+                        hint="To train another one, change a setting on Configure, for instance "
+                        "the seed.",
+                    )
 
     def queued(self) -> tuple[RunSummary, ...]:
         """The runs that wait for their turn, the next one first."""

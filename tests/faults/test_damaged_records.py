@@ -29,7 +29,9 @@ DAMAGE = [
 def two_runs(services: Services, qa_file: Path) -> tuple[str, str]:
     """Two runs that never began; the tests damage the first."""
     card = services.datasets.prepare(qa_file)
-    first, second = (services.training.enqueue(CONFIG, card.dataset_id) for _ in range(2))
+    first, second = (
+        services.training.enqueue(CONFIG.changed(seed=seed), card.dataset_id) for seed in (1, 2)
+    )
     for run_id in (first, second):
         services.training.directory(run_id).queued.unlink()
     return first, second

@@ -6,13 +6,14 @@ import json
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import Outcome, RunStarted, RunStopped
-from medqlora.errors import GpuBusyError, PersistenceError
+from medqlora.errors import ConfigError, GpuBusyError, PersistenceError
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.run_directory import RunDirectory
@@ -54,7 +55,7 @@ def test_runs_wait_in_order_with_the_settings_of_then_and_start_one_after_the_ot
     training = services.training
     first = training.start(LONG, dataset(services))
     second = training.enqueue(SHORT, dataset(services))
-    unwanted = training.enqueue(SHORT, dataset(services))
+    unwanted = training.enqueue(SHORT.changed(seed=7), dataset(services))
     third = training.enqueue(SHORT.changed(max_steps=3), dataset(services))
     services.attach()
     assert ids(services) == [second, unwanted, third]
@@ -79,12 +80,44 @@ def test_runs_wait_in_order_with_the_settings_of_then_and_start_one_after_the_ot
     assert ids(services) == []
 
 
+def test_the_same_waits_once_however_often_and_by_whomever_it_is_added(services: Services) -> None:
+    training = services.training
+    lease = GpuLease.acquire(services.workspace.machine_lock, holder="the command line")
+    refusals: list[str] = []
+
+    def add() -> None:
+        try:
+            training.enqueue(SHORT, dataset(services))
+        except ConfigError as error:
+            refusals.append(str(error))
+
+    people = [threading.Thread(target=add) for _ in range(20)]
+    for one in people:
+        one.start()
+    for one in people:
+        one.join()
+    assert len(ids(services)) == len(training.runs()) == 1
+    assert len(refusals) == 19
+    assert "waits for its turn already. To train another one, change a setting" in refusals[0]
+
+    lease.close()
+    training.enqueue(LONG, dataset(services))
+    training.remove_from_queue(ids(services)[0])
+    running = training.start_next()
+    with pytest.raises(ConfigError, match="is going on already"):
+        training.enqueue(LONG, dataset(services))
+    assert running
+    training.stop(running)
+    wait_for_end(training, running)
+    training.enqueue(LONG, dataset(services))
+
+
 def test_a_run_that_cannot_start_does_not_keep_the_others_from_their_turn(
     services: Services,
 ) -> None:
     training = services.training
     broken = training.enqueue(SHORT, dataset(services))
-    fine = training.enqueue(SHORT, dataset(services))
+    fine = training.enqueue(SHORT.changed(seed=7), dataset(services))
     training.directory(broken).events.mkdir()  # nothing can be written there
     services.queue.start()
     wait_until(lambda: training.snapshot(fine).state == "succeeded")
