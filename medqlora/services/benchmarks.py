@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from medqlora.domain.benchmark import OWN, BenchmarkCard, ChoiceItem, Question
 from medqlora.domain.dataset import ColumnMapping
 from medqlora.domain.events import RunSucceeded
-from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunState
 from medqlora.errors import EvaluationError
 from medqlora.evaluation.benchmark_results import BenchmarkResult, answers_csv, results_of
@@ -22,7 +20,8 @@ from medqlora.persistence.workspace import Workspace
 from medqlora.runs.attempts import nothing_to_resume
 from medqlora.runs.benchmark_job import CHARS_PER_SECOND, read_questions, read_sets
 from medqlora.runs.items import read_answers
-from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
+from medqlora.runs.run_directory import RunDirectory, new_run_id
+from medqlora.services.asked_run import asking_spec, require_adapter
 from medqlora.services.benchmark_choices import (
     BenchmarkChoice,
     BenchmarkPlan,
@@ -31,7 +30,6 @@ from medqlora.services.benchmark_choices import (
     plan_of,
     unknown,
 )
-from medqlora.services.evaluation import require_adapter
 from medqlora.services.jobs import JobService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
@@ -140,26 +138,16 @@ class BenchmarkService(JobService):
     ) -> RunDirectory:
         """Makes the directory of a job without starting it; see `start` for the errors."""
         self._check(run, names, num_items)
-        trained = run.spec()
         labels = ", ".join(one.label for one in chosen(self._workspace.benchmarks, names))
         how_many = f"{num_items:,} questions each" if num_items else "all questions"
-        spec = JobSpec(
-            run_id=path.name,
-            kind="benchmark",
-            name=f"{labels}, {how_many}",
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            config=trained.config,
-            models_dir=trained.models_dir,
-            dataset={**trained.dataset, "run_id": run.run_id},
-            adapter_dir=str(run.adapter),
-            options={
-                "benchmarks": list(names),
-                "benchmarks_dir": str(self._workspace.benchmarks),
-                "num_items": num_items,
-                "seed": SEED,
-            },
-            versions=recorded_versions(),
-        )
+        options = {
+            "benchmarks": list(names),
+            "benchmarks_dir": str(self._workspace.benchmarks),
+            "num_items": num_items,
+            "seed": SEED,
+        }
+        name = f"{labels}, {how_many}"
+        spec = asking_spec(run, job_id=path.name, kind="benchmark", name=name, options=options)
         return RunDirectory.create(path, spec)
 
     def resumable(self, exam_id: str) -> RunDirectory:

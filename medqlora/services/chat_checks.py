@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from medqlora.domain.generation import GenerationSettings
 from medqlora.errors import EvaluationError
-from medqlora.services.evaluation import MAX_NEW_TOKENS, MAX_QUERY_CHARS
+from medqlora.services.asked_run import MAX_NEW_TOKENS
+from medqlora.services.evaluation import MAX_QUERY_CHARS
 
 Conversation = Sequence[Mapping[str, str]]
 

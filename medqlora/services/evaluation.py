@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from medqlora.data.entries import read_entries, write_entries
+from medqlora.data.entries import read_entries
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.evaluation import ItemResult
-from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunState
 from medqlora.errors import EvaluationError
 from medqlora.evaluation.summary import EvaluationSummary, MetricSummary, summarise
 from medqlora.evaluation.table import write_csv
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.items import read_items
-from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
+from medqlora.runs.run_directory import RunDirectory, new_run_id
+from medqlora.services.asked_run import check_request, make_evaluation
 from medqlora.services.jobs import JobService
 from medqlora.services.screening import ScreeningService
 from medqlora.services.training import TrainingService
@@ -26,7 +25,6 @@ __all__ = ["EvaluationOverview", "EvaluationService", "EvaluationSummary", "Metr
 
 MAX_QUERIES = 200
 MAX_QUERY_CHARS = 8_000
-MAX_NEW_TOKENS = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,23 +103,13 @@ class EvaluationService(JobService):
         max_new_tokens: int,
     ) -> RunDirectory:
         """Makes the directory of an evaluation without starting it; see `start` for the errors."""
-        check_request(run, max_new_tokens=max_new_tokens)
-        trained = run.spec()
-        spec = JobSpec(
-            run_id=path.name,
-            kind="evaluate",
-            name=f"{trained.name}, {len(entries)} queries",
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            config=trained.config,
-            models_dir=trained.models_dir,
-            dataset={**trained.dataset, "run_id": run.run_id, "num_queries": len(entries)},
-            adapter_dir=str(run.adapter),
-            options={"max_new_tokens": max_new_tokens},
-            versions=recorded_versions(),
+        return make_evaluation(
+            run,
+            entries,
+            path=path,
+            name=f"{run.spec().name}, {len(entries)} queries",
+            max_new_tokens=max_new_tokens,
         )
-        directory = RunDirectory.create(path, spec)
-        write_entries(directory.queries, entries)
-        return directory
 
     def items(self, evaluation_id: str) -> tuple[ItemResult, ...]:
         """The answers so far."""
@@ -167,34 +155,6 @@ class EvaluationService(JobService):
             state=self.snapshot(spec.run_id).state,
             created_at=spec.created_at,
             num_items=spec.dataset["num_queries"],
-        )
-
-
-def check_request(run: RunDirectory, *, max_new_tokens: int) -> None:
-    """Refuses what cannot be asked, before the machine is taken.
-
-    Raises:
-        EvaluationError: The run has no adapter, or the length is out of range.
-    """
-    require_adapter(run)
-    if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
-        raise EvaluationError(
-            f"The longest answer must be between 1 and {MAX_NEW_TOKENS} tokens, got "
-            f"{max_new_tokens}.",
-            hint="96 shows most short answers whole.",
-        )
-
-
-def require_adapter(run: RunDirectory) -> None:
-    """Refuses a run that has nothing to ask.
-
-    Raises:
-        EvaluationError: It has no adapter.
-    """
-    if not run.adapter.is_dir():
-        raise EvaluationError(
-            "This run has no adapter yet.",
-            hint="Let it train to its end, or choose a finished run.",
         )
 
 

@@ -7,18 +7,15 @@ judged by `evaluation.panel` whenever they are shown.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from medqlora.data.entries import write_entries
 from medqlora.domain.dataset import MedicalDataEntry
-from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunState
 from medqlora.evaluation.panel import CATEGORIES, SHIPPED_ITEMS, PanelRow, judged, read_panel
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.items import read_items
-from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
-from medqlora.services.evaluation import check_request
+from medqlora.runs.run_directory import RunDirectory, new_run_id
+from medqlora.services.asked_run import check_request, make_evaluation
 from medqlora.services.jobs import JobService
 from medqlora.services.training import TrainingService
 
@@ -95,23 +92,13 @@ class PanelService(JobService):
         max_new_tokens: int,
     ) -> RunDirectory:
         """Makes the directory of a panel without starting it; see `start` for the errors."""
-        check_request(run, max_new_tokens=max_new_tokens)
-        trained = run.spec()
-        spec = JobSpec(
-            run_id=path.name,
-            kind="evaluate",
-            name=f"{trained.name}, safety panel",
-            created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            config=trained.config,
-            models_dir=trained.models_dir,
-            dataset={**trained.dataset, "run_id": run.run_id, "num_queries": len(entries)},
-            adapter_dir=str(run.adapter),
-            options={"max_new_tokens": max_new_tokens},
-            versions=recorded_versions(),
+        return make_evaluation(
+            run,
+            entries,
+            path=path,
+            name=f"{run.spec().name}, safety panel",
+            max_new_tokens=max_new_tokens,
         )
-        directory = RunDirectory.create(path, spec)
-        write_entries(directory.queries, entries)
-        return directory
 
     def rows(self, panel_id: str) -> tuple[PanelRow, ...]:
         """The answers so far, judged, category by category."""
