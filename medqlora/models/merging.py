@@ -166,10 +166,10 @@ def _require_room(shards: list[Path], place: Path) -> None:
             f"The merged model takes {sum(sizes) / _GIB:.1f} GiB, and the disk has less.",
             hint="Free some space, or choose a folder on a larger disk.",
         )
-    if max(sizes) > psutil.virtual_memory().available:
+    if 1.5 * max(sizes) > psutil.virtual_memory().available:
         raise ModelError(
-            f"Merging needs {max(sizes) / _GIB:.1f} GiB of memory (RAM) for one file of the "
-            "weights, and less is free.",
+            f"Merging needs {1.5 * max(sizes) / _GIB:.1f} GiB of memory (RAM) for one file of "
+            "the weights, and less is free.",
             hint="Close other programs, chats and notebooks, then try again.",
         )
 

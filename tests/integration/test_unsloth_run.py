@@ -68,6 +68,10 @@ def test_the_sample_trains_the_embedded_model_with_unsloth_and_transformers_asks
     assert item.base.response
     assert item.finetuned.response
 
+    # Its adapter leaves as any other.
+    assert services.library.export_merged(directory, tmp_path / "out").num_layers == 210
+    assert services.library.import_adapter(services.library.export(directory, tmp_path / "out"))
+
     # The same bytes as without Unsloth.
     subprocess.run([sys.executable, "-c", UNPACK, str(tmp_path)], cwd=ROOT, check=True)
     assert digests(embedded.folder(workspace.models)) == digests(embedded.folder(tmp_path))
