@@ -7,7 +7,6 @@ from pathlib import Path
 import gradio as gr
 
 from medqlora.errors import EvaluationError
-from medqlora.runs.run_directory import RunDirectory
 from ui import downloads, markup, wording
 from ui.shared import Shared
 
@@ -21,21 +20,23 @@ def build(shared: Shared, run: gr.Dropdown) -> None:
     """
     services = shared.services
 
-    def directory(run_id: str | None) -> RunDirectory:
-        if not run_id:
-            raise EvaluationError(
-                "There is no trained model yet.", hint="Start a run in Train and let it end."
-            )
-        return services.training.directory(run_id)
-
     def report(folder: Path, run_id: str | None) -> Path:
-        return services.report.write(directory(run_id), folder)
+        return services.report.write(services.training.directory(_chosen(run_id)), folder)
 
     def adapter(folder: Path, run_id: str | None) -> Path:
-        services.report.write_card(directory(run_id))  # it leaves with what is known today
-        return services.library.export(directory(run_id), folder)
+        directory = services.training.directory(_chosen(run_id))
+        services.report.write_card(directory)  # it leaves with what is known today
+        return services.library.export(directory, folder)
 
     with gr.Row():
         downloads.one_press("Study report", "report-make", report, [run])
         downloads.one_press("Adapter (zip)", "adapter-make", adapter, [run])
     gr.HTML(markup.note(wording.TAKEAWAY_NOTE))
+
+
+def _chosen(run_id: str | None) -> str:
+    if not run_id:
+        raise EvaluationError(
+            "There is no trained model yet.", hint="Start a run in Train and let it end."
+        )
+    return run_id
