@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.attacks.visits import call, handler_of, stranger, visitor
+from tests.attacks.visits import call, handler_of, printed, stranger, visitor
 from tests.running_app import App
 
 EVIL = "https://evil.example"
@@ -197,6 +197,24 @@ def test_every_answer_carries_the_headers_that_keep_the_page_together(reachable:
         assert headers["referrer-policy"] == "same-origin"
 
 
+def test_reviewers_who_come_in_again_and_again_push_no_owner_out(reachable: App) -> None:
+    owner = visitor(reachable, "owner")
+    key = {"key": printed(reachable, "reviewer").token}
+    again = stranger(reachable)
+    assert {again.get("enter", params=key).status_code for _ in range(520)} == {303}
+    assert owner.get("config").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "DELETE", "OPTIONS"])
+def test_a_link_lets_in_whoever_opens_it_and_nothing_that_only_looks_at_it(
+    reachable: App, method: str
+) -> None:
+    key = {"key": printed(reachable, "reviewer").token}
+    answer = stranger(reachable).request(method, "enter", params=key)
+    assert answer.status_code == 405
+    assert "set-cookie" not in answer.headers
+
+
 def test_revoked_reviewers_are_out_at_once(reachable: App) -> None:
     owner, reviewer = visitor(reachable, "owner"), visitor(reachable, "reviewer")
     assert reviewer.get("config").status_code == 200
@@ -215,3 +233,21 @@ def test_no_body_makes_the_server_stumble(reachable: App, place: str, body: byte
     answer = client.post(f"gradio_api/{place}", content=body, headers=json_type)
     assert answer.status_code == (200 if place == "reset" else 400)
     assert "Traceback" not in reachable.log.read_text()
+
+
+@pytest.mark.parametrize("origin", ["http://[", "//[::1", "http://a]b"])
+def test_an_origin_that_is_no_address_is_refused(reachable: App, origin: str) -> None:
+    answer = stranger(reachable).post("login", headers={"origin": origin})
+    assert answer.status_code == 403, answer.text
+
+
+@pytest.mark.parametrize("name", ["a" * 5_000, "a/" * 3_000])
+def test_a_part_of_the_page_with_an_endless_name_is_not_there(private: App, name: str) -> None:
+    assert stranger(private).get(f"assets/{name}").status_code == 404
+
+
+@pytest.mark.parametrize("trigger", ["1e400", "NaN", "[1]", '"a"'])
+def test_what_triggered_a_call_is_a_number(private: App, trigger: str) -> None:
+    body = f'{{"data": [], "fn_index": 0, "session_hash": "a", "trigger_id": {trigger}}}'
+    answer = stranger(private).post("gradio_api/queue/join", content=body)
+    assert answer.status_code == 400, answer.text

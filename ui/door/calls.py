@@ -75,6 +75,8 @@ class Calls:
         number, tab, data = call.get("fn_index"), call.get("session_hash"), call.get("data")
         if type(number) is not int or not is_session_hash(tab) or not isinstance(data, list):
             raise RefusedCall(400, "This is not a call of the page.")
+        if type(call.get("trigger_id")) not in (int, type(None)):
+            raise RefusedCall(400, "This is not a call of the page.")
         if number not in self._allowed[Role.OWNER]:
             raise RefusedCall(404, "There is no such handler.")
         if number not in self._allowed[role]:

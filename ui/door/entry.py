@@ -44,6 +44,8 @@ class Entry:
             reply.cookies.append(cookie_for(self._name, asked, "", seconds=0))
             await reply.redirect("login")
         elif asked.path == ENTER:
+            if asked.method != "GET":
+                raise RefusedCall(405, "A link is opened with GET.")
             self._check_lock(asked, with_link=True)
             role = keys.role_of_token(asked.query.get("key", "")[:_MAX_SECRET])
             await self._enter(role, asked, reply, keys)

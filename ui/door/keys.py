@@ -20,7 +20,7 @@ from ui.door.roles import Role
 SECRET_BYTES = 24  # 192 bits
 SESSION_SECONDS = 12 * 3600.0
 REVIEWER_SECONDS = 24 * 3600.0
-MAX_SESSIONS = 500
+MAX_SESSIONS_OF_ROLE = 250
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,10 @@ class KeyRing:
         if key and key.expires_at is not None:
             ends = min(ends, key.expires_at)
         with self._lock:
-            while len(self._sessions) >= MAX_SESSIONS:
-                oldest = min(self._sessions, key=lambda one: self._sessions[one].seen_at)
+            # Of each role its own: reviewers who come in again and again never push an owner out.
+            own = [one for one, session in self._sessions.items() if session.role is role]
+            if len(own) >= MAX_SESSIONS_OF_ROLE:
+                oldest = min(own, key=lambda one: self._sessions[one].seen_at)
                 self._sessions.pop(oldest).is_ended = True
             self._last_number += 1
             self._sessions[_digest(secret)] = Session(self._last_number, role, now, ends, now)

@@ -66,7 +66,7 @@ _ROUTES: Final = tuple(
     for methods, path, kind in (
         ("GET HEAD", r"/", Kind.PAGE),
         ("GET", r"/config/?", Kind.CONFIG),
-        ("GET HEAD", r"/(assets|static|svelte)/[\w./@-]+", Kind.STATIC),
+        ("GET HEAD", r"/(assets|static|svelte)/[\w./@-]{1,200}", Kind.STATIC),
         ("GET HEAD", r"/page/(page|plotly\.min)\.js", Kind.SCRIPT),
         ("GET HEAD", r"/(favicon\.ico|theme\.css|gradio_api/theme\.css)", Kind.STATIC),
         ("GET", r"/gradio_api/(info|app_id|user|login_check)/?", Kind.INFO),
@@ -199,11 +199,19 @@ def is_from_elsewhere(asked: Asked, own_hosts: frozenset[str]) -> bool:
     if origin is None:
         return False
     own = {asked.host, *own_hosts}
-    if urlsplit(origin).netloc.lower() in own and origin != "null":
+    if _place(origin) in own and origin != "null":
         return False
     # Colab's window asks under a name of its own, which may be replaced on the way to us.
     is_window = _name(origin).endswith(NOTEBOOK_HOSTS)
     return not (is_window and site == "same-origin")
+
+
+def _place(url: str) -> str | None:
+    """Host and port of a URL; None for what is no URL."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _name(url: str) -> str:
