@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
+from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.attempts import nothing_to_resume, settle
 from medqlora.runs.gpu_lease import GpuLease
@@ -145,7 +146,8 @@ class JobService:
 
     def _read_snapshot(self, directory: RunDirectory) -> RunSnapshot:
         run_id = directory.run_id
-        size = directory.events.stat().st_size if directory.events.exists() else 0
+        with translated_os_errors(directory.path):
+            size = directory.events.stat().st_size if directory.events.exists() else 0
         known = self._settled.get(run_id)
         if (
             known is None or known[0] != size
@@ -239,10 +241,19 @@ class JobService:
         return GpuLease.acquire(self._workspace.machine_lock, holder=run_id)
 
     def _launch(self, directory: RunDirectory, lease: GpuLease | None) -> None:
+        self._let_go()
         supervisor = self._supervisor(directory)
         supervisor.start(lease)
         self._watched[directory.run_id] = supervisor
         self.on_launch()
+
+    def _let_go(self) -> None:
+        """Forgets who watched jobs that are over, once their logs tell all that was seen."""
+        for run_id, one in self._supervisors():
+            if not one.is_watching:
+                with suppress(PersistenceError):  # then its watcher alone knows how it ended
+                    if self._read_snapshot(one.directory).seq >= one.snapshot.seq:
+                        self._watched.pop(run_id, None)
 
     def _supervisor(self, directory: RunDirectory) -> RunSupervisor:
         return RunSupervisor(
@@ -260,38 +271,3 @@ def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:
         error = ERRORS_BY_CODE.get(outcome.code, MedQLoRAError)
         return error(outcome.message, hint=outcome.hint)
     return PersistenceError("It was stopped before it was done.", hint="Start it again.")
-
-
-def run_in_foreground(
-    workspace: Workspace, directory: RunDirectory, *, on_snapshot: Callable[[RunSnapshot], None]
-) -> RunSnapshot:
-    """Does one attempt at a job and returns how it ended; for the command line and notebook cells.
-
-    An interrupt (Ctrl-C) or SIGTERM stops the job politely; a checkpoint is kept. Called from the
-    main thread.
-
-    Args:
-        workspace: Whose machine lock counts.
-        directory: The job.
-        on_snapshot: Told how it stands whenever that has changed.
-
-    Raises:
-        GpuBusyError: Another job has the machine.
-    """
-    supervisor = RunSupervisor(directory)
-    supervisor.start(GpuLease.acquire(workspace.machine_lock, holder=directory.run_id))
-    signals = (signal.SIGINT, signal.SIGTERM)
-    earlier = [signal.signal(one, lambda *_: supervisor.request_stop()) for one in signals]
-    try:
-        told = 0
-        while True:
-            is_over = not supervisor.is_watching
-            if supervisor.snapshot.seq > told:
-                told = supervisor.snapshot.seq
-                on_snapshot(supervisor.snapshot)
-            if is_over:
-                return supervisor.snapshot
-            supervisor.join(timeout=1.0)
-    finally:
-        for one, handler in zip(signals, earlier, strict=True):
-            signal.signal(one, handler)
