@@ -48,6 +48,7 @@ def assert_over(services: Services, run_id: str) -> RunFailed:
 def test_a_log_that_is_damaged_while_a_run_goes_on_keeps_nothing_busy(
     services: Services, run_id: str, worker: psutil.Process
 ) -> None:
+    wait_until(lambda: services.training.snapshot(run_id).phase == "Loading the libraries")
     with services.training.directory(run_id).events.open("ab") as log:
         log.write(bytes(range(256)) + b"\n")
     with pytest.raises(psutil.TimeoutExpired):
