@@ -28,6 +28,9 @@ from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
 _T = TypeVar("_T")
+_DELETED = ".deleted"
+"""Folder of what is being deleted."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -68,7 +71,11 @@ class JobService:
         self._settled: dict[str, tuple[int, RunSnapshot]] = {}
 
     def attach(self) -> None:
-        """Finds jobs that outlived an earlier server and writes the end of those that did not."""
+        """Finds jobs that outlived an earlier server and writes the end of those that did not.
+
+        What a killed server was deleting is deleted for good.
+        """
+        shutil.rmtree(self._folder / _DELETED, ignore_errors=True)
         for directory in self.directories():
             if directory.run_id in self._watched:
                 continue
@@ -191,7 +198,11 @@ class JobService:
             raise GpuBusyError("This run is still running.", hint="Stop it first.", holder=run_id)
         self._watched.pop(run_id, None)
         self._settled.pop(run_id, None)
-        shutil.rmtree(directory.path)
+        # Away in one step: a kill in the middle leaves nothing half deleted in any list.
+        doomed = self._folder / _DELETED / run_id
+        doomed.parent.mkdir(exist_ok=True)
+        directory.path.rename(doomed)
+        shutil.rmtree(doomed)
 
     def discard(self, run_id: str) -> None:
         """Removes a job with everything it made; one that is at work is stopped instead."""

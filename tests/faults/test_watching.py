@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import os
+import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +76,23 @@ def test_a_folder_that_vanishes_with_its_worker_keeps_nothing_busy_and_can_come_
     server.attach()
     server.close()
     assert server.training.snapshot(run_id).state == "failed"
+
+
+def test_a_kill_in_the_middle_of_deleting_leaves_no_half_of_a_run(services: Services) -> None:
+    run = FakeRun.begin(services.workspace)
+    run.save(10)
+    run.stop(10)
+    server = os.fork()
+    if server == 0:  # a server that is killed before it has removed the first file
+        shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+        services.training.delete(run.run_id)
+        os._exit(1)
+    _, status = os.waitpid(server, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert services.training.runs() == ()
+    again = Services.open(services.workspace.root)
+    again.training.attach()
+    assert not list(services.workspace.runs.iterdir())
 
 
 def test_who_watched_a_run_that_is_over_is_let_go(services: Services, qa_file: Path) -> None:
