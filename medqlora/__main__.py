@@ -125,6 +125,13 @@ def _add_commands_of_a_run(add: Add) -> None:
     one = add("import-adapter", commands.import_adapter)
     one.add_argument("file", type=Path, help="zip file with PEFT's two files of an adapter")
     one.add_argument("--base-model", default="", help="the model it belongs to, if it names none")
+    one = add_for_run("export", commands.export)
+    one.add_argument("--to", type=Path, default=Path(), help="folder; by default this one")
+    one.add_argument(
+        "--merged",
+        action="store_true",
+        help="the whole model in 16 bits with the adapter in it",
+    )
     one = add_for_run("report", commands.report)
     one.add_argument(
         "--to", type=Path, default=Path(), help="folder of the page; by default this one"

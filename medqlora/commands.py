@@ -169,6 +169,19 @@ def report(options: argparse.Namespace) -> Result:
     return {"report": str(path), "model_card": str(card) if card.is_file() else ""}, 0
 
 
+def export(options: argparse.Namespace) -> Result:
+    """Writes the adapter of a run as a zip file, or merged into its base model as a folder."""
+    services = _open(options)
+    run = _run_directory(services, options.run_dir)
+    folder = options.to.resolve()
+    services.report.write_card(run)  # it leaves with what is known today
+    if not options.merged:
+        file = services.library.export(run, folder)
+        return {"path": str(file), "size_bytes": file.stat().st_size}, 0
+    made = services.library.export_merged(run, folder, on_progress=lambda phase, _: say(phase))
+    return {**asdict(made), "path": str(made.path)}, 0
+
+
 def mirror(options: argparse.Namespace) -> Result:
     """Lists the runs in the mirror."""
     return {"runs": [asdict(run) for run in _open(options).mirror.runs()]}, 0

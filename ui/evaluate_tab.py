@@ -20,8 +20,8 @@ from ui import (
     markup,
     present,
     present_evaluation,
-    report_button,
     safety_panel,
+    takeaway,
     wording,
 )
 from ui.guard import guarded, guarded_tick
@@ -49,7 +49,7 @@ def build(shared: Shared, timer: gr.Timer) -> None:
                                 interactive=False,
                             )
                             stop = gr.Button("Stop", elem_id="evaluate-stop", interactive=False)
-                        report_button.build(shared, run)
+                        takeaway.build(shared, run)
                     with gr.Column(scale=3, min_width=360):
                         with gr.Row(equal_height=False, elem_classes="mq-results"):
                             shown = gr.Dropdown(

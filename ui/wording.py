@@ -266,9 +266,10 @@ EXAM_HOW: Final = (
     "examples). The bars are 95 % intervals; the dashed line is guessing. Knowing the answers of "
     "an exam does not make a model safe for patients."
 )
-REPORT_NOTE: Final = (
-    "One page with everything on record of this run, to print, to hand in or to repeat it from; "
-    "also written beside the adapter as its model card."
+TAKEAWAY_NOTE: Final = (
+    "The report is one page with everything on record of this run, to print, to hand in or to "
+    "repeat it from. The zip file holds the fine-tuned adapter in PEFT's format, with the same as "
+    "its model card."
 )
 COMPARE_EMPTY: Final = "The answer will appear here."
 COMPARE_READY: Final = (

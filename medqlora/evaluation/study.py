@@ -80,3 +80,8 @@ class Study:
     reviews: tuple[ReviewRecord, ...]
     unreadable: tuple[str, ...]
     made_at: str
+
+    @property
+    def is_imported(self) -> bool:
+        """Whether the adapter was made elsewhere, so that nothing of its making is on record."""
+        return "num_train" not in self.spec.dataset

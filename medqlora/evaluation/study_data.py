@@ -158,6 +158,16 @@ def model_section(study: Study) -> Section:
     )
 
 
+def imported_section(study: Study) -> Section:
+    """What an adapter that was made elsewhere says of itself."""
+    config = QLoRAConfig.from_dict(study.spec.config).to_dict()
+    known = settings_of(QLoRAConfig)
+    named = ("model_name", "model_revision", "rank", "alpha", "dropout", "target_modules")
+    rows = [(f"{known[name].label} ({name})", _shown(config[name])) for name in named]
+    rows += [("SHA-256 of the adapter", study.adapter_sha256), ("Imported", study.spec.created_at)]
+    return Section("Adapter", (Table(rows),))
+
+
 def _shown(value: Any) -> str:
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 

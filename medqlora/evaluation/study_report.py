@@ -13,6 +13,7 @@ from medqlora.evaluation.checklist import checklist
 from medqlora.evaluation.study import Study
 from medqlora.evaluation.study_data import (
     data_section,
+    imported_section,
     model_section,
     phi_section,
     repeat_section,
@@ -53,50 +54,46 @@ INTENDED_USE = (
 
 def study_document(study: Study) -> Document:
     """The report."""
-    spec = study.spec
-    sections = (
-        _summary(study),
+    return Document(
+        title=f"Study report: {study.spec.name}",
+        subtitle=f"Run {study.spec.run_id}. Written {study.made_at} by medqlora {VERSION}.",
+        sections=(
+            _summary(study),
+            *((imported_section(study),) if study.is_imported else _making(study)),
+            evaluation_section(study),
+            benchmark_section(study),
+            safety_section(study),
+            review_section(study),
+            Section("Limits", (Bullets(LIMITS),)),
+            Section("Intended use", (Bullets(INTENDED_USE), Paragraph(NOT_A_DEVICE, "warning"))),
+            *(() if study.is_imported else (repeat_section(study), _checklist(study))),
+        ),
+    )
+
+
+def _making(study: Study) -> tuple[Section, ...]:
+    return (
         data_section(study),
         phi_section(study),
         split_section(study),
         model_section(study),
         software_section(study),
         training_section(study),
-        evaluation_section(study),
-        benchmark_section(study),
-        safety_section(study),
-        review_section(study),
-        Section("Limits", (Bullets(LIMITS),)),
-        Section("Intended use", (Bullets(INTENDED_USE), Paragraph(NOT_A_DEVICE, "warning"))),
-        repeat_section(study),
-        Section(
-            "Reporting checklist",
-            (
-                Paragraph(
-                    "After TRIPOD-LLM (Gallifant et al., Nature Medicine 2025), in words of our "
-                    "own and shortened: it does not replace the official form. Numbers name "
-                    "sections of this report."
-                ),
-                Table(checklist(study), ("Item", "Where or what")),
-            ),
-        ),
     )
-    return Document(
-        title=f"Study report: {spec.name}",
-        subtitle=f"Run {spec.run_id}. Written {study.made_at} by medqlora {VERSION}.",
-        sections=sections,
+
+
+def _checklist(study: Study) -> Section:
+    words = (
+        "After TRIPOD-LLM (Gallifant et al., Nature Medicine 2025), in words of our own and "
+        "shortened: it does not replace the official form. Numbers name sections of this report."
     )
+    items = Table(checklist(study), ("Item", "Where or what"))
+    return Section("Reporting checklist", (Paragraph(words), items))
 
 
 def _summary(study: Study) -> Section:
-    spec = study.spec
-    done = (
-        f"{spec.config['model_name']} was fine-tuned with QLoRA on {spec.dataset['num_train']} "
-        f"question-answer pairs of “{spec.dataset['name']}”; {spec.dataset['num_eval']} were held "
-        "out."
-    )
     blocks: list[Block] = [
-        Paragraph(done),
+        Paragraph(_what_it_is(study)),
         Bullets(headline(study)),
         Paragraph(NOT_A_DEVICE, "warning"),
     ]
@@ -104,3 +101,16 @@ def _summary(study: Study) -> Section:
         missing = ", ".join(study.unreadable)
         blocks.append(Paragraph(f"Damaged records are not in this report: {missing}.", "warning"))
     return Section("Summary", blocks)
+
+
+def _what_it_is(study: Study) -> str:
+    model, recorded = study.spec.config["model_name"], study.spec.dataset
+    if study.is_imported:
+        return (
+            f"An adapter on {model} that was made elsewhere: what it learned from, and how, is not "
+            "on record here."
+        )
+    return (
+        f"{model} was fine-tuned with QLoRA on {recorded['num_train']} question-answer pairs of "
+        f"“{recorded['name']}”; {recorded['num_eval']} were held out."
+    )

@@ -23,7 +23,7 @@ _STATES = {
 
 def headline(study: Study) -> list[str]:
     """What a reader wants to know first, a sentence each."""
-    said = [f"The training {_STATES[study.snapshot.state]}."]
+    said = [] if study.is_imported else [f"The training {_STATES[study.snapshot.state]}."]
     for one in study.evaluations:
         if one.summary:
             said += [f"{metric.label}: {metric.verdict}" for metric in one.summary.metrics]

@@ -73,7 +73,7 @@ class ModelFiles:
             judge.check(folder, config=config, name=name).require()
             return
         judge.check(name, config=config).require()
-        if not self._is_local(name):
+        if not self.is_local(name):
             revision = self._revision_of(config)
             described = hub.fetch_description(name, revision)
             judge.check(described, config=config, name=name).require()
@@ -89,7 +89,7 @@ class ModelFiles:
             ConfigError, ModelError: See `pinned`.
         """
         pinned = self.pinned(config)
-        if self._is_local(config.model_name):
+        if self.is_local(config.model_name):
             if FourBitCopy.of(config):
                 raise ConfigError(
                     f"{config.model_name} lies on this machine, and base_weights names a copy of "
@@ -111,7 +111,7 @@ class ModelFiles:
                 asked.
         """
         catalog.check_id(config.model_name)
-        if self._is_local(config.model_name):
+        if self.is_local(config.model_name):
             if config.model_revision:
                 raise ConfigError(
                     f"{config.model_name} lies on this machine, so it has no revision of the hub.",
@@ -168,7 +168,8 @@ class ModelFiles:
         fetched = hub.fetch(copy.name, copy.revision)
         return copy.joined(fetched, own=own, folder=self._models_dir / COPIES)
 
-    def _is_local(self, model_name: str) -> bool:
+    def is_local(self, model_name: str) -> bool:
+        """Whether a model is used from this machine, without asking the hub."""
         entry = catalog.entry_for(model_name)
         return (
             model_name == EMBEDDED_MODEL

@@ -115,15 +115,16 @@ class AdapterSaver:
 
 
 def _name_base(config: Path, metadata: TrainingMetadata) -> None:
-    """Names the hub's model in PEFT's file, which has the folder that it was loaded from.
+    """Names the base model in PEFT's file, which has the folder that it was loaded from.
 
     Not on the model before it is saved: PEFT would then ask the hub at every save.
     """
+    about = json.loads(config.read_text(encoding="utf-8"))
+    about["base_model_name_or_path"] = metadata.model_name
     revision = metadata.training_config.get("model_revision")
     if revision:
-        about = json.loads(config.read_text(encoding="utf-8"))
-        base = {"base_model_name_or_path": metadata.model_name, "revision": revision}
-        write_json(config, {**about, **base})
+        about["revision"] = revision
+    write_json(config, about)
 
 
 def refuse_non_finite(model: PeftModel) -> None:

@@ -1,7 +1,7 @@
-"""A foreign adapter's zip file: which of its files may come out, and how large they may be.
+"""An adapter's zip file: what is packed into one, and which of a foreign one's files may come out.
 
-Everything is decided from the list at the archive's end before a byte is unpacked, and the bytes
-are counted again while they come. What the two files say is for `foreign_adapter`.
+Of a foreign one everything is decided from the list at the archive's end before a byte is unpacked,
+and the bytes are counted again while they come. What the two files say is for `foreign_adapter`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from medqlora.errors import ModelError
-from medqlora.persistence.adapters import CONFIG, WEIGHTS
+from medqlora.persistence.adapters import CARD, CONFIG, METADATA, WEIGHTS
 from medqlora.persistence.atomic import translated_os_errors
 
 WAY_OUT: Final = "Use a zip file with adapter_config.json and adapter_model.safetensors alone."
@@ -29,10 +29,30 @@ MAX_ENTRIES: Final = 16
 MAX_LIST_BYTES: Final = 65_536
 
 _LIMITS: Final = {CONFIG: MAX_CONFIG_BYTES, WEIGHTS: MAX_WEIGHTS_BYTES}
-_LEFT_INSIDE: Final = ("README.md", "metadata.json")
+_LEFT_INSIDE: Final = (CARD, METADATA)
 """What PEFT and this app put beside the two; it is never read."""
 _END = struct.Struct("<4s4H2LH")
 _CHUNK: Final = 1_048_576
+
+
+def pack_adapter(adapter: Path, file: Path) -> None:
+    """Writes the zip file of an adapter folder, with a folder of the file's name inside.
+
+    Raises:
+        DiskFullError: No space is left; then nothing is left behind either.
+    """
+    partial = file.with_name(f".{file.name}.part")
+    with translated_os_errors(file.parent):
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
+                for name in (CONFIG, WEIGHTS, METADATA, CARD):
+                    if (adapter / name).is_file():
+                        how = zipfile.ZIP_STORED if name == WEIGHTS else zipfile.ZIP_DEFLATED
+                        archive.write(adapter / name, f"{file.stem}/{name}", compress_type=how)
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def unpack_adapter(file: Path, folder: Path) -> None:

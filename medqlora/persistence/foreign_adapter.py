@@ -37,7 +37,7 @@ _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
             *("fan_in_fan_out", "kasa_config", "layer_replication", "layers_pattern"),
             *("layers_to_transform", "loftq_config", "lora_bias", "lora_ga_config"),
             *("megatron_config", "modules_to_save", "monteclora_config", "rank_pattern"),
-            *("revision", "target_parameters", "trainable_token_indices", "use_bdlora"),
+            *("target_parameters", "trainable_token_indices", "use_bdlora"),
             *("use_dora", "use_qalora", "velora_config"),
         ),
         _OFF,
@@ -51,7 +51,8 @@ _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
     "inference_mode": (True, False),
 }
 _READ: Final = ("base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "target_modules")
-_ALSO: Final = ("use_rslora", "peft_version")
+_ALSO: Final = ("use_rslora", "peft_version", "revision")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _TENSOR = re.compile(
     r"base_model\.model\.model\.layers\.(0|[1-9]\d{0,3})\.(?:self_attn|mlp)\."
@@ -71,6 +72,7 @@ class ForeignAdapter:
         dropout: LoRA dropout.
         target_modules: Adapted layers, in the order of `TARGET_MODULES`.
         use_rslora: Whether the scale is alpha over the root of the rank.
+        revision: The base model's commit on the hub, a claim too; empty when none is named.
     """
 
     base_model: str
@@ -79,6 +81,7 @@ class ForeignAdapter:
     dropout: float
     target_modules: tuple[str, ...]
     use_rslora: bool
+    revision: str
 
     def to_peft(self, base_model: str) -> dict[str, Any]:
         """PEFT's own configuration with nothing else in it."""
@@ -125,6 +128,7 @@ def read_config(file: Path) -> ForeignAdapter:
         dropout=_share(config.get("lora_dropout", 0.0)),
         target_modules=tuple(one for one in TARGET_MODULES if one in modules),
         use_rslora=config.get("use_rslora") is True,
+        revision=_commit(config.get("revision")),
     )
 
 
@@ -240,8 +244,13 @@ def _json(text: bytes, what: str) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str) or not value or len(value) > 300 or not value.isprintable():
-        raise _refusal("adapter_config.json does not name its base model.")
+        raise _refusal("adapter_config.json does not name its base model, or oddly.")
     return value
+
+
+def _commit(value: Any) -> str:
+    """A commit, or nothing: a branch means whatever its owner publishes next."""
+    return _text(value) if value and _COMMIT.fullmatch(_text(value)) else ""
 
 
 def _whole(value: Any, least: int, most: int, name: str) -> int:

@@ -1,8 +1,8 @@
-"""LibraryService: adapters that were made elsewhere, brought in so that they can be asked.
+"""LibraryService: adapters that come from elsewhere, and what a run's adapter leaves as.
 
-A foreign adapter becomes a finished run without data: Evaluate (own questions) and Compare list it
-like any other. What may come in is decided by `persistence.archive` and
-`persistence.foreign_adapter`; nothing of it is loaded here.
+An adapter leaves as a zip file, or merged into its base model. A foreign one becomes a finished run
+without data: Evaluate (own questions) and Compare list it like any other. What may come in is
+decided by `persistence.archive` and `persistence.foreign_adapter`; nothing of it is loaded here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ from medqlora.domain.events import RunStarted, RunSucceeded
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError, ModelError
 from medqlora.models import catalog, embedded, hub, on_disk
-from medqlora.models.model_files import ModelFiles
+from medqlora.models.four_bit_copy import OWN
+from medqlora.models.merging import MergedModel, merge
+from medqlora.models.model_files import ModelFiles, silent
 from medqlora.persistence.adapters import CONFIG, METADATA, WEIGHTS
-from medqlora.persistence.archive import unpack_adapter
+from medqlora.persistence.archive import pack_adapter, unpack_adapter
 from medqlora.persistence.atomic import translated_os_errors, write_json
 from medqlora.persistence.foreign_adapter import ForeignAdapter, check_weights, read_config
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
+from medqlora.services.asked_run import require_adapter
 
 IMPORTED = "imported"
 
@@ -60,12 +63,53 @@ class LibraryService:
             unpack_adapter(file, staging)
             adapter = read_config(staging / CONFIG)
             name = base_model or _named(adapter)
-            check_weights(staging / WEIGHTS, adapter, self._described(name))
             files = ModelFiles(models_dir=self._workspace.models)
-            chosen = files.choose_weights(_settings(adapter, name))
+            config = _settings(adapter, name)
+            if not files.is_local(name) and name == adapter.base_model:
+                config = config.changed(model_revision=adapter.revision)
+            check_weights(staging / WEIGHTS, adapter, self._described(config))
+            chosen = files.choose_weights(config)
             return self._kept(staging, adapter, chosen.config)
         finally:
             shutil.rmtree(staging, ignore_errors=True)
+
+    def export(self, run: RunDirectory, folder: Path) -> Path:
+        """Writes the adapter of a run as a zip file into `folder` and returns the file.
+
+        It holds PEFT's two files, what the run recorded and the model card: what `import_adapter`
+        takes, here or elsewhere.
+
+        Raises:
+            EvaluationError: The run has no adapter.
+            DiskFullError: No space is left.
+        """
+        require_adapter(run)
+        file = folder / f"adapter-{run.run_id}.zip"
+        pack_adapter(run.adapter, file)
+        return file
+
+    def export_merged(
+        self, run: RunDirectory, folder: Path, *, on_progress: Callable[[str, float], None] = silent
+    ) -> MergedModel:
+        """Writes the base model with the run's adapter merged into it, as a folder in `folder`.
+
+        The weights are the model's own in 16 bits, fetched where the run was trained on a 4-bit
+        copy, at the commit that it recorded.
+
+        Args:
+            run: A run with an adapter.
+            folder: Where the new folder, named after the run, is made.
+            on_progress: Told what is being done and how far it is, 0 to 1.
+
+        Raises:
+            EvaluationError: The run has no adapter.
+            ModelError, PersistenceError, DiskFullError: See `models.merging.merge`.
+        """
+        require_adapter(run)
+        config = QLoRAConfig.from_dict(run.spec().config).changed(base_weights=OWN)
+        files = ModelFiles(models_dir=self._workspace.models, on_progress=on_progress)
+        base = files.folder(config)
+        return merge(run.adapter, base, folder / run.run_id, on_progress=on_progress)
 
     def _kept(self, staging: Path, adapter: ForeignAdapter, config: QLoRAConfig) -> str:
         name = config.model_name
@@ -106,12 +150,13 @@ class LibraryService:
             raise
         return run_id
 
-    def _described(self, name: str) -> Mapping[str, Any]:
+    def _described(self, config: QLoRAConfig) -> Mapping[str, Any]:
         """The base model's own configuration.
 
         Raises:
             ModelError: It is not a model that is known here.
         """
+        name = config.model_name
         folder = on_disk.folder_of(self._workspace.models, name)
         if name == EMBEDDED_MODEL:
             if not embedded.is_unpacked(self._workspace.models):
@@ -126,7 +171,7 @@ class LibraryService:
                 hint="Choose the base model it was trained on from the list, or put that model's "
                 "files into the workspace's folder models.",
             )
-        return hub.fetch_config(name, hub.newest_revision(name))
+        return hub.fetch_config(name, config.model_revision or hub.newest_revision(name))
 
 
 def _named(adapter: ForeignAdapter) -> str:

@@ -23,6 +23,7 @@ from medqlora.persistence.adapters import CARD, WEIGHTS
 from medqlora.persistence.atomic import write_text
 from medqlora.runs.items import read_items
 from medqlora.runs.run_directory import RunDirectory
+from medqlora.services.asked_run import require_adapter
 from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.identity import sha256_of_file
@@ -74,9 +75,11 @@ class ReportService:
         """Writes the report beside the adapter, as its model card.
 
         Raises:
+            EvaluationError: The run has no adapter.
             PersistenceError: The run's record is damaged.
             DiskFullError: No space is left.
         """
+        require_adapter(directory)
         _write_card(directory, study_document(self.study(directory)))
 
     def study(self, directory: RunDirectory) -> Study:
@@ -86,7 +89,7 @@ class ReportService:
             PersistenceError: The run's record is damaged.
         """
         spec = directory.spec()
-        card = self._card(spec.dataset["dataset_id"])
+        card = self._card(spec.dataset.get("dataset_id", ""))
         evaluations, damaged = _records(self._evaluation, directory.run_id, has_scores=True)
         exams, damaged_exams = _records(self._benchmarks, directory.run_id)
         exams = tuple(replace(one, findings=self._verdicts(one)) for one in exams)

@@ -239,6 +239,8 @@ ATTACKS: dict[str, Callable[[Zip], Zip]] = {
     "key twice": lambda archive: archive.add(CONFIG, '{"r": 4, "r": 8}').add(WEIGHTS, b""),
     "a list": lambda archive: archive.add(CONFIG, "[]").add(WEIGHTS, b""),
     "large config": lambda archive: archive.plain(revision="x" * 100_000),
+    "revision list": lambda archive: archive.plain(revision=["main"]),
+    "revision number": lambda archive: archive.plain(revision=1e308),
     "other base": lambda archive: archive.plain(base_model_name_or_path="evil/model"),
     "base path": lambda archive: archive.plain(base_model_name_or_path="../../etc"),
     "base link": lambda archive: archive.plain(base_model_name_or_path="https://evil.example/m"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import signal
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -252,4 +253,25 @@ def test_the_study_report_is_one_press_and_opens_by_itself(viewer, trained, tmp_
     expect(opened.locator("h2")).to_have_count(15)
     expect(opened.locator("svg[aria-label=Loss] polyline")).not_to_have_count(0)
     assert asked == [page.as_uri()]
+    assert viewer.troubles == []
+
+
+def test_the_adapter_is_one_press_and_can_be_taken_elsewhere(viewer, trained, tmp_path: Path):
+    viewer.tab("evaluate")
+    expect(viewer.page.locator("#evaluate-start:not([disabled])")).to_be_visible()
+    with viewer.page.expect_download() as download:
+        viewer.page.click("#adapter-make")
+    file = tmp_path / "adapter.zip"
+    download.value.save_as(file)
+    with zipfile.ZipFile(file) as archive:
+        assert archive.testzip() is None
+        names = {Path(name).name for name in archive.namelist()}
+        [card] = [name for name in archive.namelist() if name.endswith("README.md")]
+        assert "Study report" in archive.read(card).decode()
+    assert names == {
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "metadata.json",
+        "README.md",
+    }
     assert viewer.troubles == []

@@ -158,3 +158,19 @@ def test_a_log_on_a_full_disk_has_whole_lines_and_no_gap(disk: Path) -> None:
         log.append(step)
     events = read_events(directory.events)
     assert [one.seq for one in events] == list(range(1, written + 2))
+
+
+@pytest.mark.parametrize("form", ["zip", "merged"])
+def test_an_export_onto_a_full_disk_is_a_sentence_and_leaves_nothing(
+    services: Services, qa_file: Path, disk: Path, form: str
+) -> None:
+    card = services.datasets.prepare(qa_file)
+    run_id = services.training.start(CONFIG.changed(max_steps=1), card.dataset_id)
+    wait_for_end(services.training, run_id)
+    run = services.training.directory(run_id)
+    fill(disk / "others", leave=8192)
+    export = services.library.export if form == "zip" else services.library.export_merged
+    with pytest.raises(DiskFullError) as caught:
+        export(run, disk)
+    assert "Free some space" in caught.value.hint
+    assert [one.name for one in disk.iterdir()] == ["others"]

@@ -181,6 +181,14 @@ def test_a_run_is_trained_stopped_never_twice_evaluated_and_compared(
     assert compared["base_tokens"] > 0
     assert compared["fine_tuned_tokens"] > 0
 
+    for more, name in (([], "adapter-My Run.zip"), (["--merged"], "My Run")):
+        taken = ["export", str(run_dir), "--to", str(tmp_path / "taken"), *more]
+        code, document, _ = run(workspace, *taken)
+        assert (code, document["path"]) == (0, str(tmp_path / "taken" / name))
+        assert document["size_bytes"] > 10_000
+    code, document, _ = run(workspace, *taken)
+    assert (code, document["error"]["code"]) == (2, "persistence_error")
+
 
 def test_train_asks_what_to_do_with_phi_before_anything_else(
     tmp_path: Path, tiny_workspace: Workspace

@@ -52,6 +52,10 @@ said["resumed"] = adapter(run_id)
 other = training.start(config.changed(base_weights="own"), card.dataset_id)
 said["third"] = wait_for_end(training, other).state
 said["own"] = adapter(other)
+run = training.directory(run_id)
+back = services.library.import_adapter(services.library.export(run, services.workspace.root))
+said["imported"] = services.training.spec(back).config
+said["merged"] = services.library.export_merged(run, services.workspace.root).num_layers
 services.close()
 print(json.dumps(said))
 """
@@ -78,6 +82,9 @@ def test_a_copy_changes_the_download_and_nothing_else(
     assert said["recorded"] == f"{LISTED_COPY}@{COMMIT}"
     assert any(LISTED_COPY in one for one in said["phases"])
     assert f"base_weights was {LISTED_COPY}@{COMMIT} and is own" in said["refused"]
+    # It comes back on the same commit, and is merged into the 16-bit weights of that commit.
+    assert (said["imported"]["model_name"], said["imported"]["model_revision"]) == (LISTED, COMMIT)
+    assert said["merged"] == 14
     resumed, own = said["resumed"], said["own"]
     assert resumed["sha"] == own["sha"]
     for one in (resumed, own):
