@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from medqlora.domain.events import RunFailed
 from medqlora.domain.snapshot import RunSnapshot
+from medqlora.persistence.workspace import Workspace
 from medqlora.printing import say
+from medqlora.runs.gpu_lease import GpuLease
 from medqlora.runs.run_directory import RunDirectory
+from medqlora.runs.supervisor import RunSupervisor
 from medqlora.services import Services
-from medqlora.services.jobs import run_in_foreground
 
 MIRROR_SECONDS = 60.0
 """How long a command that is done waits until its run is safe; the copying goes on after it."""
@@ -46,6 +50,41 @@ def run_job(services: Services, directory: RunDirectory) -> Result:
         say(kept.message)
         document["mirror"] = asdict(kept)
     return document, 0
+
+
+def run_in_foreground(
+    workspace: Workspace, directory: RunDirectory, *, on_snapshot: Callable[[RunSnapshot], None]
+) -> RunSnapshot:
+    """Does one attempt at a job and returns how it ended; for the command line and notebook cells.
+
+    An interrupt (Ctrl-C) or SIGTERM stops the job politely; a checkpoint is kept. Called from the
+    main thread.
+
+    Args:
+        workspace: Whose machine lock counts.
+        directory: The job.
+        on_snapshot: Told how it stands whenever that has changed.
+
+    Raises:
+        GpuBusyError: Another job has the machine.
+    """
+    supervisor = RunSupervisor(directory)
+    supervisor.start(GpuLease.acquire(workspace.machine_lock, holder=directory.run_id))
+    signals = (signal.SIGINT, signal.SIGTERM)
+    earlier = [signal.signal(one, lambda *_: supervisor.request_stop()) for one in signals]
+    try:
+        told = 0
+        while True:
+            is_over = not supervisor.is_watching
+            if supervisor.snapshot.seq > told:
+                told = supervisor.snapshot.seq
+                on_snapshot(supervisor.snapshot)
+            if is_over:
+                return supervisor.snapshot
+            supervisor.join(timeout=1.0)
+    finally:
+        for one, handler in zip(signals, earlier, strict=True):
+            signal.signal(one, handler)
 
 
 def _mirrored(services: Services, directory: RunDirectory) -> str:

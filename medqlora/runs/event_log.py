@@ -115,11 +115,12 @@ class EventLogReader:
             StorageUnavailableError: The log cannot be read now.
             PersistenceError: A line of it is damaged.
         """
-        if not self._path.exists():
-            return []
-        with translated_os_errors(self._path.parent), self._path.open("rb") as file:
-            file.seek(self._offset)
-            data = file.read()
+        with translated_os_errors(self._path.parent):
+            if not self._path.exists():
+                return []
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
         whole = data[: data.rfind(b"\n") + 1]
         try:
             events = [from_json(json.loads(line)) for line in whole.splitlines()]

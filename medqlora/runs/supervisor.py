@@ -20,10 +20,15 @@ from pathlib import Path
 
 import psutil
 
-from medqlora.domain.events import Event, Outcome, RunStarted
+from medqlora.domain.events import Event, Outcome, RunFailed, RunStarted
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, apply
-from medqlora.errors import MedQLoRAError, PersistenceError, SessionError
+from medqlora.errors import (
+    MedQLoRAError,
+    PersistenceError,
+    SessionError,
+    StorageUnavailableError,
+)
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.runs.attempts import close_attempt, died, open_attempt
 from medqlora.runs.endings import Ending, HungEnding
@@ -162,13 +167,15 @@ class RunSupervisor:
 
     def _watch(self, first: psutil.Process) -> None:
         worker: psutil.Process | None = first
-        while worker:
-            exit_code = self._watch_attempt(worker)
-            end_processes(self.directory.path)
-            self._catch_up(is_going_on=True)
-            end = None if self._unfolded else self._write_end(self._death(exit_code))
-            worker = self._next_worker()
-        self._give_machine_back()
+        try:
+            while worker:
+                exit_code = self._watch_attempt(worker)
+                end_processes(self.directory.path)
+                self._catch_up(is_going_on=True)
+                end = None if self._unfolded else self._write_end(self._death(exit_code))
+                worker = self._next_worker()
+        finally:
+            self._give_machine_back()
         self._catch_up()
         if end and self._snapshot.outcome is None:
             # The log could not be written. Whoever watches sees the end all the same; the next
@@ -206,8 +213,10 @@ class RunSupervisor:
     def _catch_up(self, *, is_going_on: bool = False) -> None:
         try:
             self._unfolded += self._reader.read_new()
-        except OSError:
-            return  # a folder that is away for a while; what was written is read when it is back
+        except PersistenceError:
+            # A folder that is away for a while: what was written is read when it is back. Or a
+            # damaged line: the worker goes on, and is watched to its end all the same.
+            return
         snapshot = self._snapshot
         while self._unfolded:
             # An attempt is over when its worker is gone, the machine is free and no other attempt
@@ -218,7 +227,7 @@ class RunSupervisor:
         self._snapshot = snapshot
 
     def _write_end(self, outcome: Outcome) -> Outcome:
-        with suppress(PersistenceError):  # see _watch: then it is told without the log
+        with suppress(PersistenceError, OSError):  # see _watch: then it is told without the log
             close_attempt(self.directory, outcome)
         return replace(outcome, seq=self._snapshot.seq + 1, at=datetime.now(UTC))
 
@@ -232,18 +241,30 @@ class RunSupervisor:
             if self._lease is None and self._machine_lock:
                 self._lease = GpuLease.acquire(self._machine_lock, holder=self.directory.run_id)
             return self._launch()
-        except MedQLoRAError:
+        except (MedQLoRAError, OSError):
             return None  # the end that was written stands, and Resume tries again
 
     def _death(self, exit_code: int | None) -> Outcome:
         if self._ending is not None:
             return self._ending.outcome(self._snapshot)
-        kind = self.directory.spec().kind
-        was_killed = exit_code in (-signal.SIGKILL, None)  # None: not our child, so not known
-        if kind == "train" and was_killed and self._ram.was_short():
-            found_batches(self.directory.spec()).forget()
-            return killed_for_memory(self.directory)
-        return died(exit_code, kind)
+        try:
+            kind = self.directory.spec().kind
+            was_killed = exit_code in (-signal.SIGKILL, None)  # None: not our child, so not known
+            if kind == "train" and was_killed and self._ram.was_short():
+                found_batches(self.directory.spec()).forget()
+                return killed_for_memory(self.directory)
+            return died(exit_code, kind)
+        except (PersistenceError, OSError):
+            return _out_of_reach()
+
+
+def _out_of_reach() -> RunFailed:
+    return RunFailed(
+        code=StorageUnavailableError.code,
+        message="The job's process has ended, and its folder cannot be read.",
+        hint="See that its disk is connected, then press Resume; if the folder is gone, start "
+        "again.",
+    )
 
 
 def _is_last_end(events: Sequence[Event]) -> bool:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ from medqlora.domain.events import RunFailed
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
+from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.attempts import nothing_to_resume, settle
 from medqlora.runs.gpu_lease import GpuLease
@@ -27,6 +28,9 @@ from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
 _T = TypeVar("_T")
+_DELETED = ".deleted"
+"""Folder of what is being deleted."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -67,7 +71,11 @@ class JobService:
         self._settled: dict[str, tuple[int, RunSnapshot]] = {}
 
     def attach(self) -> None:
-        """Finds jobs that outlived an earlier server and writes the end of those that did not."""
+        """Finds jobs that outlived an earlier server and writes the end of those that did not.
+
+        What a killed server was deleting is deleted for good.
+        """
+        shutil.rmtree(self._folder / _DELETED, ignore_errors=True)
         for directory in self.directories():
             if directory.run_id in self._watched:
                 continue
@@ -145,7 +153,8 @@ class JobService:
 
     def _read_snapshot(self, directory: RunDirectory) -> RunSnapshot:
         run_id = directory.run_id
-        size = directory.events.stat().st_size if directory.events.exists() else 0
+        with translated_os_errors(directory.path):
+            size = directory.events.stat().st_size if directory.events.exists() else 0
         known = self._settled.get(run_id)
         if (
             known is None or known[0] != size
@@ -189,7 +198,11 @@ class JobService:
             raise GpuBusyError("This run is still running.", hint="Stop it first.", holder=run_id)
         self._watched.pop(run_id, None)
         self._settled.pop(run_id, None)
-        shutil.rmtree(directory.path)
+        # Away in one step: a kill in the middle leaves nothing half deleted in any list.
+        doomed = self._folder / _DELETED / run_id
+        doomed.parent.mkdir(exist_ok=True)
+        directory.path.rename(doomed)
+        shutil.rmtree(doomed)
 
     def discard(self, run_id: str) -> None:
         """Removes a job with everything it made; one that is at work is stopped instead."""
@@ -239,10 +252,19 @@ class JobService:
         return GpuLease.acquire(self._workspace.machine_lock, holder=run_id)
 
     def _launch(self, directory: RunDirectory, lease: GpuLease | None) -> None:
+        self._let_go()
         supervisor = self._supervisor(directory)
         supervisor.start(lease)
         self._watched[directory.run_id] = supervisor
         self.on_launch()
+
+    def _let_go(self) -> None:
+        """Forgets who watched jobs that are over, once their logs tell all that was seen."""
+        for run_id, one in self._supervisors():
+            if not one.is_watching:
+                with suppress(PersistenceError):  # then its watcher alone knows how it ended
+                    if self._read_snapshot(one.directory).seq >= one.snapshot.seq:
+                        self._watched.pop(run_id, None)
 
     def _supervisor(self, directory: RunDirectory) -> RunSupervisor:
         return RunSupervisor(
@@ -260,38 +282,3 @@ def failure_of(snapshot: RunSnapshot) -> MedQLoRAError:
         error = ERRORS_BY_CODE.get(outcome.code, MedQLoRAError)
         return error(outcome.message, hint=outcome.hint)
     return PersistenceError("It was stopped before it was done.", hint="Start it again.")
-
-
-def run_in_foreground(
-    workspace: Workspace, directory: RunDirectory, *, on_snapshot: Callable[[RunSnapshot], None]
-) -> RunSnapshot:
-    """Does one attempt at a job and returns how it ended; for the command line and notebook cells.
-
-    An interrupt (Ctrl-C) or SIGTERM stops the job politely; a checkpoint is kept. Called from the
-    main thread.
-
-    Args:
-        workspace: Whose machine lock counts.
-        directory: The job.
-        on_snapshot: Told how it stands whenever that has changed.
-
-    Raises:
-        GpuBusyError: Another job has the machine.
-    """
-    supervisor = RunSupervisor(directory)
-    supervisor.start(GpuLease.acquire(workspace.machine_lock, holder=directory.run_id))
-    signals = (signal.SIGINT, signal.SIGTERM)
-    earlier = [signal.signal(one, lambda *_: supervisor.request_stop()) for one in signals]
-    try:
-        told = 0
-        while True:
-            is_over = not supervisor.is_watching
-            if supervisor.snapshot.seq > told:
-                told = supervisor.snapshot.seq
-                on_snapshot(supervisor.snapshot)
-            if is_over:
-                return supervisor.snapshot
-            supervisor.join(timeout=1.0)
-    finally:
-        for one, handler in zip(signals, earlier, strict=True):
-            signal.signal(one, handler)

@@ -10,11 +10,11 @@ import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.events import MemoryExpected, ParametersAdjusted
+from medqlora.foreground import run_in_foreground
 from medqlora.models.memory_reading import detect_gpu
 from medqlora.persistence.adapters import AdapterSaver
 from medqlora.persistence.workspace import Workspace
 from medqlora.services import Services
-from medqlora.services.jobs import run_in_foreground
 from tests.waiting import wait_for_end
 
 
