@@ -23,6 +23,7 @@ from medqlora.services import Services, claim_workspace
 from ui import people_panel, theme
 from ui.access import Door, without_foreign_origins
 from ui.door.audit import AuditLog
+from ui.door.connections import allow_many_files, be_impatient
 from ui.door.keys import KeyRing
 from ui.door.quiet import keep_values_out_of_the_log
 from ui.door.uploads import UploadRules, sweep
@@ -90,6 +91,7 @@ def _serve(
     # Every handler goes through the queue: the direct way in would pass its limits by.
     page.queue(api_open=False)
     stop = _until_told_to_stop()
+    allow_many_files()
     try:
         _, url, public_url = page.launch(
             app_kwargs={
@@ -122,6 +124,7 @@ def _serve(
         raise SessionError(
             f"Port {port} cannot be used.", hint="Choose another one with --port, for example 7861."
         ) from error
+    be_impatient(page.server)
     access.url = public_url or url
     if public_url:
         access.own_hosts.add(urlsplit(public_url).netloc.lower())

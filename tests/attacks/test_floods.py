@@ -20,6 +20,10 @@ from medqlora.data.prompts import clinical_prompts
 from tests.attacks.visits import call, handler_of, stranger, visitor
 from tests.page_client import PageClient
 from tests.running_app import App
+from tests.waiting import wait_until
+from ui.door import bodies
+from ui.door.connections import HEADER_SECONDS, MOST_WAITING
+from ui.door.requests import RefusedCall
 
 QUICK_SECONDS = 2.0
 QUESTION = next(iter(clinical_prompts().values()))[0]
@@ -135,6 +139,65 @@ def test_two_hundred_slow_senders(private: App) -> None:
             )
             held.append(connection)
         assert usable(private) < QUICK_SECONDS
+
+
+def is_ended(connection: socket.socket) -> bool:
+    """Whether the server has ended a connection that says nothing itself."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_connections_that_never_ask_make_room_for_those_that_do(private: App) -> None:
+    number = 900  # this process may have a thousand files open
+    with contextlib.ExitStack() as stack:
+        held = []
+        for _ in range(number):
+            connection = stack.enter_context(
+                socket.create_connection(("127.0.0.1", private.port), timeout=10)
+            )
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ")
+            held.append(connection)
+        assert usable(private) < QUICK_SECONDS
+        wait_until(lambda: sum(map(is_ended, held)) >= number - MOST_WAITING, seconds=10)
+
+
+def test_headers_that_trickle_are_not_waited_for(private: App) -> None:
+    with socket.create_connection(("127.0.0.1", private.port), timeout=10) as connection:
+        begun = time.monotonic()
+        connection.sendall(b"GET / HTTP/1.1\r\n")
+        while not is_ended(connection):
+            assert time.monotonic() - begun < 2 * HEADER_SECONDS
+            with contextlib.suppress(ConnectionError):
+                connection.send(b"X-Slow: 1\r\n")
+            time.sleep(1)
+    assert usable(private) < QUICK_SECONDS
+
+
+@pytest.mark.parametrize("pause", [10.0, 0.02])
+def test_a_body_that_stands_still_or_trickles_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, pause: float
+) -> None:
+    monkeypatch.setattr(bodies, "SILENT_SECONDS", 0.2)
+
+    async def receive() -> bodies.Message:
+        await asyncio.sleep(pause)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    async def read() -> None:
+        take = bodies.bounded(receive)
+        while True:
+            await take()
+
+    begun = time.monotonic()
+    with pytest.raises(RefusedCall, match="took too long"):
+        asyncio.run(asyncio.wait_for(read(), 5))
+    assert time.monotonic() - begun >= 0.2
 
 
 def test_questions_of_one_reviewer_leave_room_for_those_of_others(reachable: App) -> None:

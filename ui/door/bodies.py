@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 SILENT_SECONDS: Final = 30.0
 """How long a body that has begun may stand still."""
+SLOWEST_BYTES_A_SECOND: Final = 2_000
+"""A body that is slower than this on the whole, once it took longer than that, is given up."""
 DRAINED_BYTES: Final = 16_000_000
 
 
@@ -42,11 +45,13 @@ async def whole_body(asked: Asked, receive: Receive, most: int) -> bytes:
 
 
 def bounded(receive: Receive) -> Receive:
-    """`receive` that gives up on a body that stands still."""
+    """`receive` that gives up on a body that stands still or trickles."""
     is_whole = False
+    num_bytes = 0
+    begun = time.monotonic()
 
     async def bounded() -> Message:
-        nonlocal is_whole
+        nonlocal is_whole, num_bytes
         if is_whole:
             return await receive()  # waits for the end of the connection
         try:
@@ -54,6 +59,10 @@ def bounded(receive: Receive) -> Receive:
         except TimeoutError:
             raise RefusedCall(408, "The request took too long.") from None
         is_whole = message["type"] != "http.request" or not message.get("more_body")
+        num_bytes += len(message.get("body", b""))
+        taken = time.monotonic() - begun
+        if not is_whole and taken > SILENT_SECONDS + num_bytes / SLOWEST_BYTES_A_SECOND:
+            raise RefusedCall(408, "The request took too long.")
         return message
 
     return bounded
