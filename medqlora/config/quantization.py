@@ -84,9 +84,9 @@ class QuantizationManager:
                 Choice(
                     name="quantization",
                     value="nf4",
-                    reason=f"{billion_parameters:g} billion weights take {taken:.1f} GiB in 4 bits "
-                    f"instead of {_full_gib(billion_parameters):.1f} GiB; nf4 suits the way that "
-                    "weights are distributed.",
+                    reason=f"{billion_parameters:.3g} billion weights take {taken:.1f} GiB in 4 "
+                    f"bits instead of {_full_gib(billion_parameters):.1f} GiB; nf4 suits the way "
+                    "that weights are distributed.",
                 ),
                 Choice(
                     name="double_quantization",

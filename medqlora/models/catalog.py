@@ -3,8 +3,9 @@
 A new one is a new row; an id that is not here is tried on the hub as it is. Names of the hub are
 those of copies that need no account, with their originals and 4-bit copies as Unsloth 2026.10.9
 lists them (`unsloth/models/mapper.py`); templates are those of its `ollama_template_mappers.py`,
-DeepSeek's that of its own tokenizer. On which card a model fits is not written here but computed
-(`outlook.smallest_card`).
+DeepSeek's that of its own tokenizer; shapes are what each `config.json` says, so that memory and
+download are known before anything is fetched. On which card a model fits is not written here but
+computed (`outlook.smallest_card`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from medqlora.config.qlora import EMBEDDED_MODEL
 from medqlora.errors import ModelError
+from medqlora.models.memory_forecast import ModelShape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,8 @@ class CatalogEntry:
     Attributes:
         name: What the user chooses; for a hub model its id. Its weights have 16 bits, which merging
             an adapter into them needs.
-        billion_parameters: Size in billions of parameters.
+        billion_parameters: Size in billions of parameters, as its maker gives it.
+        shape: What its `config.json` says of its size.
         licence: Licence of the weights.
         needs_gpu: Whether training it without a GPU is out of question.
         download_gib: Size of its 16-bit weights on the hub, 0 for a model that ships as a package.
@@ -38,6 +41,7 @@ class CatalogEntry:
 
     name: str
     billion_parameters: float
+    shape: ModelShape
     licence: str
     needs_gpu: bool
     download_gib: float
@@ -53,6 +57,7 @@ def _copy(
     name: str,
     original: str,
     billion_parameters: float,
+    shape: ModelShape,
     licence: str,
     template: str,
     note: str,
@@ -63,6 +68,7 @@ def _copy(
     return CatalogEntry(
         name=f"unsloth/{name}",
         billion_parameters=billion_parameters,
+        shape=shape,
         licence=licence,
         needs_gpu=True,
         download_gib=round(2e9 * billion_parameters / 2**30, 1),
@@ -75,12 +81,15 @@ def _copy(
 
 
 _LLAMA_32, _LLAMA_31 = "Llama 3.2 Community License", "Llama 3.1 Community License"
+_LLAMA_8B = ModelShape.of(4096, 14_336, 32, (32, 8, 128), 128_256, tied=False)
+_QWEN_4B = ModelShape.of(2560, 9728, 36, (32, 8, 128), 151_936, tied=True)
 _ALOUD = "thinks aloud before it answers"
 
 CATALOG: tuple[CatalogEntry, ...] = (
     CatalogEntry(
         name=EMBEDDED_MODEL,
         billion_parameters=0.135,
+        shape=ModelShape.of(576, 1536, 30, (9, 3, 64), 49_152, tied=True),
         licence="Apache-2.0",
         needs_gpu=False,
         download_gib=0.0,
@@ -92,6 +101,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Llama-3.2-1B-Instruct",
         "meta-llama/Llama-3.2-1B-Instruct",
         1.24,
+        ModelShape.of(2048, 8192, 16, (32, 8, 64), 128_256, tied=True),
         _LLAMA_32,
         "llama-3.2",
         "Small and quick; knows little medicine.",
@@ -100,6 +110,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Llama-3.2-3B-Instruct",
         "meta-llama/Llama-3.2-3B-Instruct",
         3.21,
+        ModelShape.of(3072, 8192, 28, (24, 8, 128), 128_256, tied=True),
         _LLAMA_32,
         "llama-3.2",
         "A good start on a free T4.",
@@ -108,6 +119,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Meta-Llama-3.1-8B-Instruct",
         "meta-llama/Meta-Llama-3.1-8B-Instruct",
         8.03,
+        _LLAMA_8B,
         _LLAMA_31,
         "llama-3.1",
         "The usual size for medical fine-tunes.",
@@ -116,6 +128,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "medgemma-27b-text-it",
         "google/medgemma-27b-text-it",
         27.0,
+        ModelShape.of(5376, 21_504, 62, (32, 16, 128), 262_144, tied=True),
         "Health AI Developer Foundations terms of use",
         "gemma-3",
         "Made for medical text by Google; large, and trained with the slower engine.",
@@ -125,6 +138,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Qwen3-1.7B",
         "Qwen/Qwen3-1.7B",
         1.72,
+        ModelShape.of(2048, 6144, 28, (16, 8, 128), 151_936, tied=True),
         "Apache-2.0",
         "qwen3",
         f"Small; {_ALOUD}.",
@@ -133,6 +147,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Qwen3-4B",
         "Qwen/Qwen3-4B",
         4.02,
+        _QWEN_4B,
         "Apache-2.0",
         "qwen3",
         f"Strong for its size; {_ALOUD}.",
@@ -141,6 +156,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Qwen3-4B-Instruct-2507",
         "Qwen/Qwen3-4B-Instruct-2507",
         4.02,
+        _QWEN_4B,
         "Apache-2.0",
         "qwen3-instruct",
         "Strong for its size; answers at once.",
@@ -149,6 +165,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Qwen3-8B",
         "Qwen/Qwen3-8B",
         8.19,
+        ModelShape.of(4096, 12_288, 36, (32, 8, 128), 151_936, tied=False),
         "Apache-2.0",
         "qwen3",
         f"A general model that {_ALOUD}.",
@@ -157,6 +174,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "Qwen3-14B",
         "Qwen/Qwen3-14B",
         14.77,
+        ModelShape.of(5120, 17_408, 40, (40, 8, 128), 151_936, tied=False),
         "Apache-2.0",
         "qwen3",
         f"A large general model that {_ALOUD}.",
@@ -165,6 +183,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "mistral-7b-instruct-v0.3",
         "mistralai/Mistral-7B-Instruct-v0.3",
         7.25,
+        ModelShape.of(4096, 14_336, 32, (32, 8, 128), 32_768, tied=False),
         "Apache-2.0",
         "mistral-v03",
         "An older model that many medical ones were made of.",
@@ -173,6 +192,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "phi-4",
         "microsoft/phi-4",
         14.66,
+        ModelShape.of(5120, 17_920, 40, (40, 10, 128), 100_352, tied=False),
         "MIT",
         "phi-4",
         "A large general model that answers at once.",
@@ -181,6 +201,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "gemma-3-1b-it",
         "google/gemma-3-1b-it",
         1.0,
+        ModelShape.of(1152, 6912, 26, (4, 1, 256), 262_144, tied=True),
         "Gemma Terms of Use",
         "gemma-3",
         "Small; the larger ones of its family also read pictures and cannot be trained here.",
@@ -190,6 +211,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "DeepSeek-R1-Distill-Qwen-1.5B",
         "deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B",
         1.78,
+        ModelShape.of(1536, 8960, 28, (12, 2, 128), 151_936, tied=False),
         "MIT",
         "deepseek-r1",
         f"Small; {_ALOUD}, at length.",
@@ -198,6 +220,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "DeepSeek-R1-Distill-Llama-8B",
         "deepseek-ai/DeepSeek-R1-Distill-Llama-8B",
         8.03,
+        _LLAMA_8B,
         f"MIT, and the {_LLAMA_31}",
         "deepseek-r1",
         f"Reasons well; {_ALOUD}, at length.",

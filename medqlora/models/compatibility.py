@@ -21,7 +21,7 @@ from medqlora.errors import ModelError, PersistenceError
 from medqlora.models import catalog, embedded, on_disk
 from medqlora.models.description import described, not_causal, without_template
 from medqlora.models.engine_memory import ENGINES
-from medqlora.models.memory_forecast import ModelShape, forecast, shape_of, typical_shape
+from medqlora.models.memory_forecast import ModelShape, forecast, shape_of
 from medqlora.models.memory_reading import detect_gpu, driver_trouble
 from medqlora.models.sharding_choice import choose_sharding, smallest_gib
 
@@ -137,7 +137,7 @@ class ModelCompatibilityChecker:
             for one in catalog.CATALOG
             if one.name != without
             and (self._gpu is not None or not one.needs_gpu)
-            and self._needed(typical_shape(one.billion_parameters), config) <= self._available()
+            and self._needed(one.shape, config) <= self._available()
         ]
         return tuple(
             one.name for one in sorted(fitting, key=lambda o: o.billion_parameters, reverse=True)
@@ -269,7 +269,7 @@ def _passing_gib(shape: ModelShape, config: QLoRAConfig) -> float:
 
 def _catalogued(name: str) -> ModelShape | None:
     entry = catalog.entry_for(name)
-    return typical_shape(entry.billion_parameters) if entry else None
+    return entry.shape if entry else None
 
 
 def _base_of(adapter: Path) -> str:

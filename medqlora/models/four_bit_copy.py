@@ -20,7 +20,7 @@ from typing import Any, Self
 from medqlora.config.qlora import TARGET_MODULES, QLoRAConfig
 from medqlora.errors import ModelError
 from medqlora.models import catalog, hub
-from medqlora.models.memory_forecast import ModelShape, forecast, shape_of, typical_shape
+from medqlora.models.memory_forecast import ModelShape, forecast, shape_of
 from medqlora.persistence.atomic import translated_os_errors, write_json
 from medqlora.persistence.workspace import slug
 
@@ -183,12 +183,11 @@ def choose_weights(config: QLoRAConfig) -> WeightsChoice:
     )
 
 
-def expected_download(config: QLoRAConfig, billion_parameters: float) -> ExpectedDownload:
+def expected_download(config: QLoRAConfig, shape: ModelShape) -> ExpectedDownload:
     """What training a hub model will fetch, as far as this machine can tell without asking."""
     kept = config.model_revision or hub.last_kept(config.model_name)
     if hub.has_weights(config.model_name, kept):
         return ExpectedDownload(gib=0.0, message="Its weights are on this machine.")
-    shape = typical_shape(billion_parameters)
     full = _fetched_gib(shape, config.changed(quantization="none"))
     reason = _why_own(config.changed(model_revision=kept))
     if reason or config.base_weights == OWN:

@@ -58,6 +58,43 @@ class ModelShape:
     layer_parameters: float
     embedding_parameters: float
 
+    @classmethod
+    def of(
+        cls,
+        hidden_size: int,
+        inner_size: int,
+        num_layers: int,
+        heads: tuple[int, int, int],
+        vocab_size: int,
+        *,
+        tied: bool,
+        num_experts: int = 1,
+    ) -> ModelShape:
+        """A shape with its weights counted.
+
+        Args:
+            hidden_size: Width.
+            inner_size: Width of the feed-forward part, or of one expert of it.
+            num_layers: Layers.
+            heads: Heads of queries, heads of keys, and the width of each.
+            vocab_size: Tokens it knows.
+            tied: Whether embeddings and output layer are one matrix.
+            num_experts: Feed-forward parts a layer.
+        """
+        query_heads, key_heads, head_size = heads
+        attention = 2 * hidden_size * head_size * (query_heads + key_heads)
+        inner = 3 * hidden_size * inner_size * num_experts
+        return cls(
+            hidden_size=hidden_size,
+            inner_size=inner_size,
+            query_size=query_heads * head_size,
+            key_size=key_heads * head_size,
+            num_layers=num_layers,
+            vocab_size=vocab_size,
+            layer_parameters=num_layers * (attention + inner),
+            embedding_parameters=vocab_size * hidden_size * (1 if tied else 2),
+        )
+
     @property
     def billion_parameters(self) -> float:
         """Size in billions of parameters."""
@@ -140,22 +177,19 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
         experts = int(text.get("num_local_experts") or text.get("num_experts") or 1)
     except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError):
         return None
-    attention = 2 * hidden * head_size * (heads + key_heads)
-    is_tied = text.get("tie_word_embeddings", config.get("tie_word_embeddings", False))
-    return ModelShape(
-        hidden_size=hidden,
-        inner_size=inner,
-        query_size=heads * head_size,
-        key_size=key_heads * head_size,
-        num_layers=layers,
-        vocab_size=vocabulary,
-        layer_parameters=layers * (attention + 3 * hidden * inner * experts),
-        embedding_parameters=vocabulary * hidden * (1 if is_tied else 2),
+    return ModelShape.of(
+        hidden,
+        inner,
+        layers,
+        (heads, key_heads, head_size),
+        vocabulary,
+        tied=text.get("tie_word_embeddings", config.get("tie_word_embeddings", False)),
+        num_experts=experts,
     )
 
 
 def typical_shape(billion_parameters: float) -> ModelShape:
-    """The usual shape of a model of that size, for one whose `config.json` is not here yet."""
+    """The usual shape of a model of that size, for one whose `config.json` is out of reach."""
     hidden, layers, inner = next(row[1:] for row in _TYPICAL if billion_parameters <= row[0])
     num_matrices = 1 if billion_parameters <= _LARGEST_TIED else 2
     embeddings = min(num_matrices * _TYPICAL_VOCABULARY * hidden, billion_parameters * 1e9 / 2)

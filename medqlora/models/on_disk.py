@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 
 from medqlora.models.catalog import CATALOG, CatalogEntry
-from medqlora.models.memory_forecast import shape_of
+from medqlora.models.memory_forecast import ModelShape, shape_of
 
 _CONFIG = "config.json"
 
@@ -27,14 +27,15 @@ def found(models_dir: Path) -> tuple[CatalogEntry, ...]:
     entries = []
     for config in sorted(models_dir.glob(f"[!.]*/[!.]*/{_CONFIG}")):
         name = config.parent.relative_to(models_dir).as_posix()
-        billion = _billion_parameters(config)
-        if name not in known and billion:
+        shape = _shape(config)
+        if name not in known and shape:
             entries.append(
                 CatalogEntry(
                     name=name,
-                    billion_parameters=billion,
+                    billion_parameters=shape.billion_parameters,
+                    shape=shape,
                     licence="Licence: see the model's own files",
-                    needs_gpu=billion > 1,
+                    needs_gpu=shape.billion_parameters > 1,
                     download_gib=0.0,
                     note="Lies in this workspace.",
                     folder=str(config.parent),
@@ -43,9 +44,8 @@ def found(models_dir: Path) -> tuple[CatalogEntry, ...]:
     return tuple(entries)
 
 
-def _billion_parameters(config: Path) -> float | None:
+def _shape(config: Path) -> ModelShape | None:
     try:
-        shape = shape_of(json.loads(config.read_text(encoding="utf-8")))
+        return shape_of(json.loads(config.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-    return shape.billion_parameters if shape else None

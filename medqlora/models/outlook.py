@@ -204,12 +204,14 @@ def _smaller(config: QLoRAConfig) -> Iterator[QLoRAConfig]:
     """Settings that need less and less: what costs time before what costs quality."""
     config = config.changed(gradient_checkpointing=True)
     yield config
-    while config.per_device_train_batch_size % 2 == 0:
-        config = config.changed(
-            per_device_train_batch_size=config.per_device_train_batch_size // 2,
-            gradient_accumulation_steps=min(2 * config.gradient_accumulation_steps, 256),
-        )
-        yield config
+    batch, steps = config.per_device_train_batch_size, config.gradient_accumulation_steps
+    most = settings_of(QLoRAConfig)["gradient_accumulation_steps"].maximum or steps
+    for part in range(2, batch + 1):
+        if batch % part == 0 and part * steps <= most:  # the entries of a step stay
+            config = config.changed(
+                per_device_train_batch_size=batch // part, gradient_accumulation_steps=part * steps
+            )
+            yield config
     while config.max_seq_length >= 2 * SHORTEST_LENGTH:
         config = config.changed(max_seq_length=config.max_seq_length // 2)
         yield config

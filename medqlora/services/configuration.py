@@ -21,7 +21,7 @@ from medqlora.models import catalog, embedded, hub, on_disk, outlook
 from medqlora.models.catalog import CatalogEntry, check_id
 from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
 from medqlora.models.four_bit_copy import ExpectedDownload, expected_download
-from medqlora.models.memory_forecast import shape_of, typical_shape
+from medqlora.models.memory_forecast import ModelShape, shape_of, typical_shape
 from medqlora.models.outlook import MemoryOutlook
 from medqlora.models.sharding_choice import choose_sharding
 from medqlora.persistence.workspace import Workspace
@@ -107,10 +107,10 @@ class ConfigurationService:
         """
         name = config.model_name
         is_here = name == EMBEDDED_MODEL or on_disk.folder_of(self._workspace.models, name)
-        billion = self._billion_parameters(name)
-        if is_here or not billion:
+        shape = self._shape(name)
+        if is_here or shape is None:
             return ExpectedDownload(gib=0.0, message="")
-        return expected_download(config, billion)
+        return expected_download(config, shape)
 
     def memory(
         self, config: QLoRAConfig, *, card: str | None = None, billion_parameters: float = 0.0
@@ -127,9 +127,11 @@ class ConfigurationService:
             ModelError: The model's description cannot be had, and no size is given.
         """
         entry = catalog.entry_for(config.model_name)
-        billion = billion_parameters or (entry.billion_parameters if entry else 0.0)
         about = {} if billion_parameters else self._about(config.model_name)
-        shape = shape_of(about) or (typical_shape(billion) if billion else None)
+        if billion_parameters:
+            shape: ModelShape | None = typical_shape(billion_parameters)
+        else:
+            shape = shape_of(about) or (entry.shape if entry else None)
         if shape is None:
             raise ModelError(
                 f"The description of {config.model_name} says too little of its size.",
@@ -152,10 +154,7 @@ class ConfigurationService:
         entry = next((one for one in self.models() if one.name == model_name), None)
         if entry is None:
             return None
-        shape = shape_of(self._described.get(model_name, {})) or typical_shape(
-            entry.billion_parameters
-        )
-        return outlook.smallest_card(shape, model_type=entry.model_type or None)
+        return outlook.smallest_card(entry.shape, model_type=entry.model_type or None)
 
     def defaults(
         self, model_name: str = EMBEDDED_MODEL, *, num_train: int | None = None
@@ -171,14 +170,14 @@ class ConfigurationService:
         """
         config = QLoRAConfig(model_name)
         choices = list(self._environment.choices)
-        billion = self._billion_parameters(model_name)
-        if billion:
-            sized = self._suited_to_size(config, billion, num_train)
+        shape = self._shape(model_name)
+        if shape:
+            sized = self._suited_to_size(config, shape.billion_parameters, num_train)
             config = sized.config
             choices += sized.choices
         gpu = self._environment.gpu
-        if gpu and billion:
-            several = self._suited_to_number(config, gpu, billion)
+        if gpu and shape:
+            several = self._suited_to_number(config, gpu, shape)
             config = several.config
             choices += several.choices
         changes = suited_to_card(config, gpu)
@@ -219,12 +218,9 @@ class ConfigurationService:
         """
         return QLoRAConfig.from_dict(values)
 
-    def _billion_parameters(self, model_name: str) -> float | None:
+    def _shape(self, model_name: str) -> ModelShape | None:
         entry = next((one for one in self.models() if one.name == model_name), None)
-        if entry:
-            return entry.billion_parameters
-        shape = shape_of(self._described.get(model_name, {}))
-        return shape.billion_parameters if shape else None
+        return entry.shape if entry else shape_of(self._described.get(model_name, {}))
 
     def _about(self, model_name: str) -> Mapping[str, Any]:
         """A model's `config.json`: from the disk, from the package, or from the hub."""
@@ -269,14 +265,14 @@ class ConfigurationService:
             ),
         )
 
-    def _suited_to_number(self, config: QLoRAConfig, gpu: GPUInfo, billion: float) -> Suggestion:
+    def _suited_to_number(self, config: QLoRAConfig, gpu: GPUInfo, shape: ModelShape) -> Suggestion:
         """All cards of the machine for a model that does not fit one; the entries a step stay."""
         several = config.changed(
             num_processes=gpu.count,
             per_device_train_batch_size=max(config.per_device_train_batch_size // gpu.count, 1),
         )
         engine = self._environment.engine
-        found = choose_sharding(several, typical_shape(billion), gpu=gpu, engine=engine)
+        found = choose_sharding(several, shape, gpu=gpu, engine=engine)
         if not found.config.is_sharded:
             return Suggestion(config=config, choices=())
         return Suggestion(

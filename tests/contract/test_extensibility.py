@@ -17,6 +17,7 @@ from medqlora.evaluation.metrics import METRICS, TextMetric
 from medqlora.models import catalog
 from medqlora.models.catalog import CatalogEntry
 from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.memory_forecast import typical_shape
 from medqlora.persistence.cloud import BACKENDS, CloudStorageInterface
 from medqlora.persistence.folders import LocalFolder
 from medqlora.persistence.storage_address import StorageAddress
@@ -30,6 +31,7 @@ def test_a_base_model_is_one_row(
     row = CatalogEntry(
         name="hospital/tiny",
         billion_parameters=0.001,
+        shape=typical_shape(0.001),
         licence="Apache-2.0",
         needs_gpu=False,
         download_gib=0.0,

@@ -12,9 +12,10 @@ import pytest
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import GPUInfo
+from medqlora.models import embedded
 from medqlora.models.catalog import CATALOG, UNUSABLE, CatalogEntry
 from medqlora.models.compatibility import ModelCompatibilityChecker
-from medqlora.models.memory_forecast import typical_shape
+from medqlora.models.memory_forecast import shape_of, typical_shape
 from medqlora.models.outlook import CARDS, DEFAULT_MODELS, default_model, outlook, smallest_card
 
 FROM_HUB = [one for one in CATALOG if one.needs_gpu]
@@ -60,14 +61,22 @@ def test_templates_are_those_that_unsloth_names(entry: CatalogEntry, unsloth_fol
     assert named == ([] if entry.template == "deepseek-r1" else [entry.template])
 
 
+@pytest.mark.parametrize("entry", CATALOG, ids=lambda one: one.name)
+def test_the_weights_of_each_shape_are_as_many_as_its_maker_gives(entry: CatalogEntry) -> None:
+    assert entry.shape.billion_parameters == pytest.approx(entry.billion_parameters, rel=0.005)
+
+
+def test_the_embedded_model_has_the_shape_that_it_will_describe() -> None:
+    assert CATALOG[0].shape == shape_of(embedded.DESCRIPTION)
+
+
 @pytest.mark.parametrize("card", DEFAULT_MODELS)
 def test_the_model_to_begin_with_fits_its_card(card: str) -> None:
     [entry] = [one for one in CATALOG if one.name == DEFAULT_MODELS[card]]
-    shape = typical_shape(entry.billion_parameters)
     roomy = QLoRAConfig(EMBEDDED_MODEL).changed(
         per_device_train_batch_size=2, max_seq_length=1024, gradient_checkpointing=True
     )
-    assert outlook(shape, roomy, gpu=CARDS[card], ram_gib=10).verdict == "fits"
+    assert outlook(entry.shape, roomy, gpu=CARDS[card], ram_gib=10).verdict == "fits"
     assert default_model(CARDS[card]) == entry.name
 
 

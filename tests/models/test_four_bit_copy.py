@@ -24,11 +24,12 @@ from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import MedQLoRAError
 from medqlora.models import four_bit_copy
 from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.memory_forecast import typical_shape
 from medqlora.models.model_files import ModelFiles
 place, changes, wants_folder = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3]
 config = QLoRAConfig(**changes)
 try:
-    expected = four_bit_copy.expected_download(config, 1.24)
+    expected = four_bit_copy.expected_download(config, typical_shape(1.24))
     chosen = ModelFiles(models_dir=place).choose_weights(config)
     said = {"weights": chosen.config.base_weights, "reason": chosen.reason,
             "is_fallback": chosen.is_fallback, "gib": expected.gib, "expected": expected.message}

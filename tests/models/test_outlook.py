@@ -45,6 +45,23 @@ def test_what_costs_time_is_given_up_before_what_costs_quality() -> None:
     }
 
 
+@pytest.mark.parametrize(("batch", "steps"), [(3, 1), (6, 4), (12, 100), (32, 16), (5, 256)])
+def test_the_nearest_settings_keep_the_entries_of_a_step(batch: int, steps: int) -> None:
+    asked = LARGE.changed(per_device_train_batch_size=batch, gradient_accumulation_steps=steps)
+    found = outlook(typical_shape(8.03), asked, gpu=card("T4"), ram_gib=10)
+    assert found.verdict == "does not fit"
+    nearest = asked.changed(**found.nearest)
+    assert nearest.effective_batch_size == batch * steps
+    assert outlook(typical_shape(8.03), nearest, gpu=card("T4"), ram_gib=10).verdict == "fits"
+
+
+def test_an_odd_micro_batch_is_given_up_before_the_length() -> None:
+    asked = LARGE.changed(per_device_train_batch_size=15, gradient_accumulation_steps=1)
+    found = outlook(typical_shape(8.03), asked, gpu=card("T4"), ram_gib=10)
+    assert found.nearest["per_device_train_batch_size"] in (1, 3, 5)
+    assert "max_seq_length" not in found.nearest
+
+
 def test_a_model_that_never_fits_says_so() -> None:
     found = outlook(typical_shape(70), LARGE, gpu=card("T4"), ram_gib=10)
     assert (found.verdict, found.nearest) == ("does not fit", {})

@@ -18,6 +18,7 @@ from medqlora.domain.snapshot import RunSnapshot, apply
 from medqlora.models import catalog, engine_choice
 from medqlora.models.catalog import CatalogEntry
 from medqlora.models.loader import QuantizedModelLoader
+from medqlora.models.memory_forecast import typical_shape
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs import train_job
 from medqlora.runs.job import Job
@@ -88,6 +89,7 @@ def test_a_model_that_unsloth_has_no_kernels_for_is_a_warning_that_the_user_sees
     row = CatalogEntry(
         name="hospital/gpt2",
         billion_parameters=0.1,
+        shape=typical_shape(0.1),
         licence="MIT",
         needs_gpu=False,
         download_gib=0.0,
