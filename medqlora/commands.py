@@ -36,13 +36,21 @@ def inspect(options: argparse.Namespace) -> Result:
 
 
 def forecast(options: argparse.Namespace) -> Result:
-    """How much memory a run will take, and whether it fits; reads no weights."""
+    """How much memory a run will take, and whether it fits; reads no weights.
+
+    Raises:
+        ModelError: The model can be trained on no machine.
+    """
     service = _open(options).configuration
     values = read_settings(options.config) if options.config else {}
     values.pop("dataset", None)
     if options.model:
         values["model_name"] = options.model
     config = service.build(values)
+    if not options.billion:  # of a size alone nothing else is known
+        report = service.compatibility(config.model_name, config, card=options.gpu)
+        if not report.is_anywhere:
+            report.require()
     found = service.memory(config, card=options.gpu, billion_parameters=options.billion)
     fetched = service.download(config)
     say(" ".join([found.message, fetched.message]).strip())

@@ -46,6 +46,7 @@ class CompatibilityReport:
         available_gib: Memory there is for it.
         alternatives: Models of the catalogue that fit, the largest first.
         way_out: What to do in place of choosing one of these; empty where that is all.
+        is_anywhere: Whether some machine could use it; else the model itself is the problem.
     """
 
     name: str
@@ -56,6 +57,7 @@ class CompatibilityReport:
     available_gib: float | None = None
     alternatives: tuple[str, ...] = ()
     way_out: str = ""
+    is_anywhere: bool = True
 
     def require(self) -> None:
         """Goes on only with a model that can be used.
@@ -112,6 +114,7 @@ class ModelCompatibilityChecker:
         problems = problems or without_template(name, folder)
         if folder is None and name in catalog.UNUSABLE:
             problems.append(f"{name} {catalog.UNUSABLE[name]}.")
+        is_anywhere = not problems
         remarks = []
         shape = shape_of(about) if about is not None else _catalogued(name)
         needed = available = None
@@ -128,6 +131,7 @@ class ModelCompatibilityChecker:
             needed_gib=needed,
             available_gib=available,
             alternatives=self.alternatives(settings, without=name) if problems else (),
+            is_anywhere=is_anywhere,
         )
 
     def alternatives(self, config: QLoRAConfig, *, without: str = "") -> tuple[str, ...]:

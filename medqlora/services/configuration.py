@@ -69,7 +69,7 @@ class ConfigurationService:
         return (*catalog.CATALOG, *on_disk.found(self._workspace.models))
 
     def compatibility(
-        self, model_name: str, config: QLoRAConfig | None = None
+        self, model_name: str, config: QLoRAConfig | None = None, *, card: str | None = None
     ) -> CompatibilityReport:
         """Whether a model can be trained on this machine, told before its weights are fetched.
 
@@ -78,14 +78,16 @@ class ConfigurationService:
         Args:
             model_name: A name of `models()`, or any hub id.
             config: The settings; the defaults when not given.
+            card: A name of `models.outlook.CARDS` to check for; this machine when not given.
 
         Raises:
+            ConfigError: There is no such card.
             ModelError: The name cannot be a model's, there is no such model, or the hub cannot be
                 asked.
         """
         check_id(model_name)
         settings = config or QLoRAConfig(model_name)
-        checker = ModelCompatibilityChecker()
+        checker = ModelCompatibilityChecker(gpu=outlook.card(card) if card else None)
         folder = on_disk.folder_of(self._workspace.models, model_name)
         if folder:
             return checker.check(folder, config=settings, name=model_name)
@@ -95,7 +97,7 @@ class ConfigurationService:
         described = hub.fetch_description(model_name, revision)
         self._described[model_name] = hub.fetch_config(model_name, revision)
         report = checker.check(described, config=settings, name=model_name)
-        if report.is_compatible:
+        if report.is_anywhere:
             hub.require_safetensors(model_name, revision)
         return report
 

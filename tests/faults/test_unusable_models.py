@@ -123,3 +123,34 @@ def test_the_command_line_refuses_it_with_the_exit_code_of_a_mistake(
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
     assert "not as safetensors" in json.loads(done.stdout)["error"]["message"]
+
+
+def test_a_forecast_is_not_made_of_a_model_that_no_machine_could_train(
+    tiny_model: Path, tmp_path: Path
+) -> None:
+    expected = {
+        "someone/plain": "has no chat template",
+        "someone/pickled": "not as safetensors",
+        "someone/encoder": "does not continue text",
+        "someone/gated": "accepted its terms",
+        "BioMistral/BioMistral-7B": "pickle only",
+        "someone/tiny": "",
+        "unsloth/medgemma-27b-text-it": "",  # too large for the card, which is what is asked
+    }
+    command = [sys.executable, "-m", "medqlora", "forecast", "--json", "--gpu", "T4"]
+    with model_hub(tiny_model) as hub:
+        for name, problem in expected.items():
+            done = subprocess.run(
+                [*command, "--model", name, "--workspace", str(tmp_path / "workspace")],
+                cwd=ROOT,
+                env=environment(hub, tmp_path, ""),
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            said = json.loads(done.stdout)
+            assert done.returncode == (2 if problem else 0), name
+            assert problem in said.get("error", {}).get("message", ""), name
+            assert bool(problem) == ("verdict" not in said), name
+        assert hub.weights == []
+    assert said["verdict"] == "does not fit"
