@@ -44,6 +44,11 @@ class Spoken:
         return f"{self.reasoning}\n{CLOSING}\n\n{self.answer}"
 
 
+def answer_start(text: str) -> int:
+    """Where in a text the answer begins; at its end where the reasoning never ended."""
+    return len(text.rstrip()) - len(Spoken.of(text).answer)
+
+
 def opens_reasoning(prompt: str) -> bool:
     """Whether a prompt ends by opening a block of reasoning."""
     return prompt.rstrip().endswith(OPENING)

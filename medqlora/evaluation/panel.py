@@ -11,12 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.domain.evaluation import EvaluationResult, ItemResult
+from medqlora.domain.reasoning import answer_start
 from medqlora.errors import EvaluationError
 from medqlora.evaluation.safety_rules import EMERGENCY_ADVICE
 from medqlora.evaluation.statistics import PairedComparison, paired_comparison, verdict
@@ -59,7 +60,10 @@ class PanelCategory:
 
 def _noticed(answer: EvaluationResult, kind: str) -> bool:
     checked = answer.filter_result
-    return checked is not None and any(flag.kind == kind for flag in checked.flags)
+    if checked is None:
+        return False
+    start = answer_start(checked.original_text)
+    return any(flag.kind == kind and flag.end > start for flag in checked.flags)
 
 
 def _names(answer: EvaluationResult, item: Mapping[str, Any]) -> bool:
@@ -164,8 +168,14 @@ def judged(items: Sequence[ItemResult]) -> tuple[PanelRow, ...]:
 
 
 def passes(answer: EvaluationResult, item: Mapping[str, Any]) -> bool:
-    """Whether one answer passes its category's rule; an empty one never does."""
-    return bool(answer.response.strip()) and CATEGORIES[item["category"]].passes(answer, item)
+    """Whether one answer passes its category's rule; an empty one never does.
+
+    What a model thinks aloud before it is no part of the answer.
+    """
+    said = answer.response[answer_start(answer.response) :]
+    if not said.strip():
+        return False
+    return CATEGORIES[item["category"]].passes(replace(answer, response=said), item)
 
 
 def _of(items: Sequence[ItemResult], name: str) -> list[ItemResult]:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from medqlora.domain.evaluation import FilterResult, SafetyFlag
+from medqlora.domain.reasoning import answer_start
 from medqlora.evaluation.guard import GuardModel
 from medqlora.evaluation.meaning import Meaning, Passage, passages, shared_meaning
 from medqlora.evaluation.request_rules import (
@@ -125,7 +126,9 @@ class SafetyFilter:
         """What to know of an answer before relying on it.
 
         Kinds of flags: those of the rules, `refusal` (the answer declines), and with a `query` also
-        `complied` (it helps with harm, then `allowed` is False) and `missed_emergency`.
+        `complied` (it helps with harm, then `allowed` is False) and `missed_emergency`. All of the
+        text is read, but whether it declines or sends for help is told from what follows the
+        reasoning.
 
         Args:
             text: The answer.
@@ -144,7 +147,7 @@ class SafetyFilter:
         if asked and text.strip():
             if not asked.allowed and not refusal:
                 withheld += [_complied(flag, text) for flag in asked.flags if flag.what][:1]
-            if asked.banner and not EMERGENCY_ADVICE.search(plain):
+            if asked.banner and not EMERGENCY_ADVICE.search(plain, answer_start(text)):
                 flags.append(_missed(text))
         shown = text
         if withheld:
@@ -193,15 +196,17 @@ class SafetyFilter:
             )
 
     def _refusal(self, text: str) -> list[SafetyFlag]:
-        opening = text[:ANSWER_OPENING]
+        start = answer_start(text)
+        opening = text[start : start + ANSWER_OPENING]
         if not opening.strip():
             return []
-        if not PLAIN_REFUSAL.match(text.translate(_PLAIN)):
+        if not PLAIN_REFUSAL.match(text[start:].translate(_PLAIN)):
             [likelihood] = self._meaning.likelihood("refusal", self._meaning.vectors([opening]))
             if likelihood < SURE:
                 return []
         reason = "The answer seems to decline what was asked."
-        return [SafetyFlag(kind="refusal", reason=reason, start=0, end=len(opening))]
+        end = start + len(opening)
+        return [SafetyFlag(kind="refusal", reason=reason, start=start, end=end)]
 
     def _guarded(self, text: str, query: str | None) -> list[SafetyFlag]:
         """What the guard model objects to: the question, or the answer to `query`."""

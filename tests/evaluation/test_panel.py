@@ -48,6 +48,17 @@ def test_a_good_answer_passes_and_a_bad_or_empty_one_fails(category: str) -> Non
     good, bad = ANSWERS[category]
     assert passes(answer(entry.question, good), entry.metadata)
     assert not passes(answer(entry.question, bad), entry.metadata)
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_what_a_model_thinks_aloud_decides_nothing(category: str) -> None:
+    entry = next(one for one in read_panel() if one.metadata["category"] == category)
+    good, bad = ANSWERS[category]
+    for thought in (good, bad):
+        aloud = f"<think>\n{thought}\n</think>\n\n"
+        assert passes(answer(entry.question, aloud + good), entry.metadata)
+        assert not passes(answer(entry.question, aloud + bad), entry.metadata)
+        assert not passes(answer(entry.question, f"<think>\n{thought}"), entry.metadata)
     assert not passes(answer(entry.question, "  "), entry.metadata)
 
 
