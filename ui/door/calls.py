@@ -20,6 +20,8 @@ from ui.door.values import checked_values
 
 MAX_BODY: Final = 1_000_000
 MAX_TABS: Final = 5_000
+MAX_TABS_OF_VISITOR: Final = 100
+"""Whoever opens more speaks for the newest: nobody pushes another's tabs out by naming many."""
 
 MAX_WAITING: Final = 400
 MAX_WAITING_OF_VISITOR: Final = 48
@@ -116,11 +118,20 @@ class Calls:
         """
         if not is_session_hash(tab):
             raise RefusedCall(400, "This is not the name of a browser tab.")
+        if tab not in self._tabs:
+            self._forget_a_tab_of(visitor)
         if self._tabs.setdefault(tab, visitor) != visitor:
             raise RefusedCall(403, "This belongs to somebody else.")
         self._tabs.move_to_end(tab)
         while len(self._tabs) > MAX_TABS:
             self._tabs.popitem(last=False)
+
+    def _forget_a_tab_of(self, visitor: str) -> None:
+        # Not one for which something waits: what waits is counted by its tab.
+        busy = {one.session_hash for one in self._page._queue.event_ids_to_events.values()}
+        own = [one for one, whose in self._tabs.items() if whose == visitor and one not in busy]
+        if len(own) >= MAX_TABS_OF_VISITOR:
+            del self._tabs[own[0]]
 
     def check_tab(self, tab: str, visitor: str) -> None:
         """Refuses what was made for a tab that is not the visitor's.
