@@ -156,6 +156,15 @@ def settle(directory: RunDirectory) -> psutil.Process | None:
     return worker
 
 
+def _how(exit_code: int | None) -> str:
+    """What whoever is asked for help wants to know: a crash of a library is a signal, too."""
+    if exit_code is None:
+        return ""
+    with suppress(ValueError):
+        return f": its process ended with {signal.Signals(-exit_code).name}"
+    return f": its process ended with exit code {exit_code}"
+
+
 def died(exit_code: int | None, kind: JobKind) -> RunFailed:
     """Why a worker that wrote no end is gone, as far as its exit code tells."""
     resumes = kind in ("train", "evaluate", "benchmark")
@@ -184,6 +193,6 @@ def died(exit_code: int | None, kind: JobKind) -> RunFailed:
         )
     return RunFailed(
         code="interrupted",
-        message="The job was interrupted.",
+        message=f"The job was interrupted{_how(exit_code)}.",
         hint="Resume goes on from the last checkpoint." if resumes else "Start it again.",
     )

@@ -188,3 +188,5 @@ def test_a_worker_that_could_not_write_its_end_had_a_full_disk() -> None:
     assert died(EXIT_DISK_FULL, "train").code == "disk_full"
     assert died(-9, "train").code == "killed"
     assert died(None, "train").code == "interrupted"
+    assert "SIGSEGV" in died(-11, "train").message  # a crash in a library
+    assert "exit code 3" in died(3, "train").message
