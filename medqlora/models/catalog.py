@@ -3,9 +3,9 @@
 A new one is a new row; an id that is not here is tried on the hub as it is. Names of the hub are
 those of copies that need no account, with their originals and 4-bit copies as Unsloth 2026.10.9
 lists them (`unsloth/models/mapper.py`); templates are those of its `ollama_template_mappers.py`,
-DeepSeek's that of its own tokenizer; shapes are what each `config.json` says, so that memory and
-download are known before anything is fetched. On which card a model fits is not written here but
-computed (`outlook.smallest_card`).
+DeepSeek's that of its own tokenizer. Shapes let memory and download be known before anything is
+fetched; they were not read from the hub, and a test holds them to each maker's number of weights.
+On which card a model fits is not written here but computed (`outlook.smallest_card`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CatalogEntry:
         name: What the user chooses; for a hub model its id. Its weights have 16 bits, which merging
             an adapter into them needs.
         billion_parameters: Size in billions of parameters, as its maker gives it.
-        shape: What its `config.json` says of its size.
+        shape: Its layers; once a model is here, its own `config.json` counts.
         licence: Licence of the weights.
         needs_gpu: Whether training it without a GPU is out of question.
         download_gib: Size of its 16-bit weights on the hub, 0 for a model that ships as a package.
