@@ -12,6 +12,7 @@ from pathlib import Path
 
 from medqlora.errors import SessionError
 from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.whole_folders import sweep
 from medqlora.persistence.workspace import Workspace
 from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.chat import ChatService
@@ -124,6 +125,8 @@ class Services:
 
         Called once, by whoever holds the workspace.
         """
+        for folder in (self.workspace.reviews, self.workspace.uploads):
+            sweep(folder)
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
