@@ -20,6 +20,7 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.conversations import ConversationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
+from medqlora.services.folder_watch import FolderWatch
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
@@ -54,6 +55,7 @@ class Services:
         screening: The PHI screen for what people type.
         mirror: Copies of the runs elsewhere.
         library: Adapters that were made elsewhere.
+        folders: Whether the workspace's folders answer.
     """
 
     workspace: Workspace
@@ -73,6 +75,7 @@ class Services:
     screening: ScreeningService
     mirror: MirrorService
     library: LibraryService
+    folders: FolderWatch
 
     @classmethod
     def open(cls, root: Path, *, mirror: str | None = None) -> Services:
@@ -118,6 +121,7 @@ class Services:
             screening=screening,
             mirror=kept,
             library=LibraryService(workspace),
+            folders=FolderWatch(workspace),
         )
 
     def attach(self) -> None:
@@ -133,10 +137,12 @@ class Services:
         self.panel.attach()
         self.benchmarks.attach()
         self.queue.start()
+        self.folders.start()
         self.mirror.watch()
 
     def close(self) -> None:
         """Ends the chat; jobs and copying go on, and the queue waits for the next server."""
+        self.folders.stop()
         self.queue.stop()
         self.chat.close()
         self.mirror.close()
