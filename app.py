@@ -90,8 +90,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add(
         "--mirror",
         metavar="PLACE",
-        help="keep copies of runs in a folder (such as one on Google Drive) or at a URL such as "
-        "s3://bucket/folder; 'off' ends it; as the last time by default",
+        help="keep copies of runs and datasets in a folder (such as one on Google Drive) or at a "
+        "URL such as s3://bucket/folder; 'off' ends it; as the last time by default",
     )
     add("--share", action="store_true", help="make a public link through Gradio's servers")
     add(

@@ -66,8 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_commands_of_a_run(add)
     add("runs", commands.runs)
     add("mirror", commands.mirror)
-    one = add("restore", commands.restore)
-    one.add_argument("run_id", nargs="?", help="id of the run")
+    what = add("restore", commands.restore).add_mutually_exclusive_group()
+    what.add_argument("run_id", nargs="?", help="id of the run")
+    what.add_argument(
+        "--datasets", action="store_true", help="every prepared dataset that is not here"
+    )
     return parser
 
 

@@ -11,7 +11,7 @@ from medqlora.data.hub import file_or_hub
 from medqlora.data.report import check_report_name, write_report
 from medqlora.domain.generation import GenerationSettings
 from medqlora.evaluation.panel import judged
-from medqlora.foreground import Progress, Result, run_job
+from medqlora.foreground import MIRROR_SECONDS, Progress, Result, run_job
 from medqlora.printing import say
 from medqlora.runs.attempts import nothing_to_resume
 from medqlora.runs.items import read_items
@@ -77,12 +77,15 @@ def train(options: argparse.Namespace) -> Result:
         choices=replace(data.choices, seed=seed),
         on_snapshot=Progress().say,
     )
+    services.mirror.ensure()  # the dataset is copied while training goes on
     config = services.configuration.complete(values, num_train=card.num_train)
     if options.queue:
-        return _queued(services, services.training.enqueue(config, card.dataset_id))
+        queued = _queued(services, services.training.enqueue(config, card.dataset_id))
+        return _with_dataset(services, card.dataset_id, queued, seconds=0)
     path = options.run_dir or services.workspace.runs / new_run_id(card.name)
     directory = services.training.create(config, card.dataset_id, path=path.resolve())
-    return run_job(services, directory)
+    done = run_job(services, directory)
+    return _with_dataset(services, card.dataset_id, done, seconds=MIRROR_SECONDS)
 
 
 def resume(options: argparse.Namespace) -> Result:
@@ -191,13 +194,18 @@ def export(options: argparse.Namespace) -> Result:
 
 
 def mirror(options: argparse.Namespace) -> Result:
-    """Lists the runs in the mirror."""
-    return {"runs": [asdict(run) for run in _open(options).mirror.runs()]}, 0
+    """Lists the runs and datasets in the mirror."""
+    return asdict(_open(options).mirror.contents()), 0
 
 
 def restore(options: argparse.Namespace) -> Result:
-    """Brings a run back from the mirror, the last one unless named."""
-    return asdict(_open(options).mirror.restore(options.run_id)), 0
+    """Brings a run back from the mirror, the last one unless named, or all datasets."""
+    kept = _open(options).mirror
+    if not options.datasets:
+        return asdict(kept.restore(options.run_id)), 0
+    restored = kept.restore_datasets()
+    say(restored.message)
+    return asdict(restored), 0 if restored.dataset_ids else 1
 
 
 def import_adapter(options: argparse.Namespace) -> Result:
@@ -214,6 +222,15 @@ def runs(options: argparse.Namespace) -> Result:
 
 def _open(options: argparse.Namespace) -> Services:
     return Services.open(options.workspace, mirror=options.mirror)
+
+
+def _with_dataset(services: Services, dataset_id: str, result: Result, *, seconds: float) -> Result:
+    """What came of a command, and how safe the dataset is that it prepared."""
+    kept = services.mirror.wait_until_dataset_safe(dataset_id, seconds)
+    if kept is None:
+        return result
+    say(f"The dataset: {kept.message}")
+    return {**result[0], "dataset_mirror": asdict(kept)}, result[1]
 
 
 def _queued(services: Services, run_id: str) -> Result:

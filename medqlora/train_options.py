@@ -46,7 +46,9 @@ def common_options() -> argparse.ArgumentParser:
         "--workspace", type=Path, default=DEFAULT_ROOT, help="folder that holds everything"
     )
     common.add_argument(
-        "--mirror", metavar="PLACE", help="keep copies of runs there: a folder, a URL, or off"
+        "--mirror",
+        metavar="PLACE",
+        help="keep copies of runs and datasets there: a folder, a URL, or off",
     )
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return common

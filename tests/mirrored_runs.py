@@ -29,6 +29,7 @@ class FakeRun:
     def __init__(self, directory: RunDirectory) -> None:
         self.directory = directory
         self.run_id = directory.run_id
+        self.folder = f"runs/{directory.run_id}"
         self.checkpoints = checkpoints_of(directory, origin=origin_now(directory))
         self.checkpoints.prepare()
 

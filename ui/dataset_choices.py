@@ -15,7 +15,7 @@ import gradio as gr
 from medqlora.domain.dataset import ColumnMapping
 from medqlora.domain.preparing import Choices, Draft
 from medqlora.errors import DataError, MappingNeededError
-from medqlora.services.imports import KEEP_CONFIRMATION
+from medqlora.services.imports import CLEANING_STEPS, KEEP_CONFIRMATION
 from ui import dataset_words, present, wording
 
 Updates = dict[Any, Any]
@@ -185,15 +185,11 @@ def choices_from(given: Mapping[str, Any], draft: Draft) -> Choices:
     )
 
 
-def shown_for_draft(inputs: Decisions, draft: Draft, titles: Mapping[str, str]) -> Updates:
-    """Updates of the inputs for a file that was read.
-
-    Args:
-        inputs: The inputs.
-        draft: The file.
-        titles: What each cleaning step is called, by its name.
-    """
-    mendable = [(f"{titles[name]} ({rows:,})", name) for name, rows in draft.mendable.items()]
+def shown_for_draft(inputs: Decisions, draft: Draft) -> Updates:
+    """Updates of the inputs for a file that was read."""
+    mendable = [
+        (f"{CLEANING_STEPS[name].title} ({rows:,})", name) for name, rows in draft.mendable.items()
+    ]
     labels, groups = draft.hints.labels, draft.hints.groups
     return {
         inputs.phi_box: gr.Group(visible=draft.phi.num_rows_with_phi > 0),

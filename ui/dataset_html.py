@@ -11,6 +11,7 @@ from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.preparing import LengthReport, PhiExample, TemplateProof
 from medqlora.domain.records import Overlap, PhiFindings
 from medqlora.services.datasets import TermFragments, mean_pieces
+from medqlora.services.imports import CLEANING_STEPS
 from medqlora.services.screening import COVERS, DOES_NOT_COVER, MEASURED, NO_CERTIFICATE
 from ui import dataset_words, markup, wording
 
@@ -63,19 +64,20 @@ def _kind(kind: str, spans: int, rows: int, examples: Iterable[PhiExample]) -> s
     )
 
 
-def cleaning(steps: Mapping[str, tuple[str, str]], examples: Mapping[str, Sequence[object]]) -> str:
+def cleaning(mendable: Mapping[str, int], examples: Mapping[str, Sequence[object]]) -> str:
     """What each cleaning step would do, and texts before and after it.
 
     Args:
-        steps: Title and sentence of each step, by its name.
+        mendable: How many entries each step would change, by its name.
         examples: Texts with `before` and `after` of each step, by its name.
     """
-    if not steps:
+    if not mendable:
         return markup.note(wording.NOTHING_TO_CLEAN)
     return markup.heading("What cleaning could do") + "".join(
-        f'<details class="mq-details"><summary>{markup.safe(title)}</summary>'
-        f"{markup.note(does)}{_before_and_after(examples.get(name, ()))}</details>"
-        for name, (title, does) in steps.items()
+        f'<details class="mq-details"><summary>{CLEANING_STEPS[name].title}: {rows:,} entries'
+        f"</summary>{markup.note(CLEANING_STEPS[name].does)}"
+        f"{_before_and_after(examples.get(name, ()))}</details>"
+        for name, rows in mendable.items()
     )
 
 

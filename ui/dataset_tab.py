@@ -13,6 +13,7 @@ from ui.dataset_steps import lay_out_steps
 from ui.dataset_tokens import Tokens
 from ui.dataset_work import Handlers
 from ui.guard import guarded, guarded_tick
+from ui.mirror_line import MirrorLine
 from ui.shared import BUSY, LIGHT, Shared, opening, tab_name
 
 FOLLOW_SECONDS = 0.5
@@ -31,6 +32,7 @@ def build(shared: Shared, page: gr.Blocks) -> None:
                 prepared = gr.Dropdown(
                     label="Dataset in use", info=wording.DATASETS_HELP, elem_id="dataset-current"
                 )
+                kept = MirrorLine.of_dataset(shared.services.mirror)
                 view = dataset_view.lay_out_view()
     tokens = Tokens(shared.services.datasets, view, count, count_timer)
     do = Handlers(shared, steps, view, prepared, work, timer, tokens)
@@ -62,6 +64,8 @@ def build(shared: Shared, page: gr.Blocks) -> None:
     steps.prepare.click(
         guarded(do.prepare), [work, *steps.decisions.inputs], outputs, trigger_mode="once", **LIGHT
     )
+    kept.wire(shared.dataset_id)
+    kept.button.click(guarded(do.bring_back), chosen, outputs, trigger_mode="once", **BUSY)
     prepared.input(guarded(do.choose), [prepared, shared.settings], outputs, **BUSY)
     timer.tick(guarded_tick(do.tick), told, outputs, **LIGHT)
     counted = [count, shared.settings]

@@ -17,7 +17,6 @@ import gradio as gr
 from medqlora.domain.dataset import DatasetCard
 from medqlora.domain.preparing import Choices, Draft
 from medqlora.errors import DataError, MappingNeededError, MedQLoRAError
-from medqlora.services.imports import CLEANING_STEPS
 from ui import (
     dataset_choices,
     dataset_html,
@@ -61,6 +60,7 @@ class Handlers:
         tokens: Tokens,
     ) -> None:
         self._datasets = shared.services.datasets
+        self._mirror = shared.services.mirror
         self._imports = shared.services.datasets.imports
         self._dataset_id = shared.dataset_id
         self._steps, self._view, self._prepared = steps, view, prepared
@@ -185,6 +185,12 @@ class Handlers:
         """Another prepared dataset was chosen."""
         return self._card(self._datasets.use(dataset_id), settings)
 
+    def bring_back(self, dataset_id: str, settings: dict[str, Any]) -> Updates:
+        """The datasets that are in the mirror and not here come back."""
+        restored = self._mirror.restore_datasets()
+        told = markup.notice(restored.message, "warn" if restored.not_back else "good")
+        return {**self.open(dataset_id, settings), self._view.notice: told}
+
     def tick(self, work: Work, settings: dict[str, Any]) -> Any:
         """How the job stands, and what came of it once it is over."""
         if job := work.get("job"):
@@ -245,7 +251,6 @@ class Handlers:
             }
 
     def _draft(self, draft: Draft, settings: dict[str, Any]) -> Updates:
-        titles = {name: step.title for name, step in CLEANING_STEPS.items()}
         return {
             self._work: {"draft": draft.draft_id},
             **dataset_view.of_draft(
@@ -253,11 +258,13 @@ class Handlers:
                 draft,
                 self._imports.rows(draft.draft_id, limit=dataset_view.PREVIEW_ROWS),
                 self._imports.phi_examples(draft.draft_id),
-                self._cleaning(draft),
+                dataset_html.cleaning(
+                    draft.mendable, self._imports.cleaning_examples(draft.draft_id)
+                ),
             ),
             **self._reports(draft.draft_id),
             **dataset_choices.understood(self._steps.columns, draft),
-            **dataset_choices.shown_for_draft(self._steps.decisions, draft, titles),
+            **dataset_choices.shown_for_draft(self._steps.decisions, draft),
             **self._steps.buttons(is_ready=draft.validation.is_valid),
             **self._drafts(),
             **self._tokens.shown(draft.draft_id, settings),
@@ -275,13 +282,6 @@ class Handlers:
             self._steps.sample: gr.Button(variant="secondary", interactive=True),
             **self._tokens.shown(card.dataset_id, settings),
         }
-
-    def _cleaning(self, draft: Draft) -> str:
-        steps = {
-            name: (f"{CLEANING_STEPS[name].title}: {rows:,} entries", CLEANING_STEPS[name].does)
-            for name, rows in draft.mendable.items()
-        }
-        return dataset_html.cleaning(steps, self._imports.cleaning_examples(draft.draft_id))
 
     def _reports(self, draft_id: str) -> Updates:
         folder = Path(tempfile.mkdtemp(dir=downloads.folder()))

@@ -51,7 +51,7 @@ def serve(
         workspace: Folder of runs, adapters and prepared data.
         share: Whether to also make a public link through Gradio's servers.
         max_upload_mb: Largest file that is taken, in megabytes.
-        mirror: Where runs are copied to from now on, or `off`; as before when not given.
+        mirror: Where runs and datasets are copied to, or `off`; as before when not given.
 
     Raises:
         MedQLoRAError: The workspace or the port cannot be used.

@@ -54,7 +54,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
                     visible=False,
                 )
                 resume = gr.Button(wording.RESUME, elem_id="train-resume", visible=False)
-                kept = MirrorLine(shared.services)
+                kept = MirrorLine.of_run(shared.services.mirror)
                 session = gr.HTML(elem_id="train-session")
                 with gr.Accordion(wording.CONNECTION_LOST, open=False, elem_id="train-guide"):
                     gr.HTML(_guide(shared.services))
@@ -83,7 +83,7 @@ def build(shared: Shared, page: gr.Blocks, timer: gr.Timer) -> None:
     resume.click(
         guarded(handlers.resume), [resumable, accepted, resume], [shared.run_id, *live], **BUSY
     )
-    kept.wire(shared)
+    kept.wire(shared.run_id)
     kept.button.click(guarded(handlers.continue_last), None, [shared.run_id, *live], **BUSY)
     followed = [shared.run_id, *live]
     remove.click(guarded(handlers.remove), [queued, shared.run_id], followed, **LIGHT)

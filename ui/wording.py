@@ -96,7 +96,8 @@ SAMPLE_NOTE: Final = (
 )
 UPLOAD_LABEL: Final = "Your file: Excel, CSV, JSON, JSONL, Parquet or XML, zipped or not"
 PRIVACY_NOTE: Final = (
-    "Your file stays on the machine that runs this page. The PHI screen looks for names, dates and "
+    "Your file stays on the machine that runs this page; what you prepare of it is also copied to "
+    "the mirror, if one is set. The PHI screen looks for names, dates and "
     "numbers of patients in it; it misses some, so take out what you can beforehand."
 )
 UPLOAD_DELETED: Final = (
@@ -219,6 +220,7 @@ DAMAGED_RUNS: Final = (
 QUEUE: Final = "Waiting for their turn, the next one first:"
 CONTINUE_LAST: Final = "Continue my last run"
 BRING_BACK_LAST: Final = "Bring back my last run"
+BRING_BACK_DATASETS: Final = "Bring back my datasets ({number})"
 READY_TO_TRAIN: Final = "Ready. Press Start training."
 STOPPING: Final = "Stopping: the current step ends, then a checkpoint is saved."
 NO_RUN: Final = "No run yet. Start one in Train."

@@ -1,8 +1,9 @@
-"""Mirror: copies of runs in a storage elsewhere, from which a new machine can go on.
+"""Mirror: copies of runs and datasets in a storage elsewhere, with which a new machine can go on.
 
     mirror.json                      says that this place is a mirror
     runs/<run_id>/                   a run's files, each with the beginning of its hash in its name
       state-<attempt>-<seq>.json     a manifest: which files, with size and hash, make a whole copy
+    datasets/<dataset_id>/           a prepared dataset's files, in the same way
 
 A manifest is written last, once every file that it names was read back, so that a copy that was
 interrupted is never taken for whole. The newest copy and the newest one with
@@ -28,45 +29,25 @@ from medqlora.persistence.atomic import write_json
 from medqlora.persistence.checkpoints import NUM_KEPT, CheckpointManager
 from medqlora.persistence.cloud import CloudStorageInterface, StoredFile
 from medqlora.persistence.mirror_manifest import (
+    DATASETS,
     MAX_MANIFEST_BYTES,
+    RUNS,
+    FolderCopy,
     MirroredState,
     NotOursError,
     from_json,
     is_beside,
+    is_mirrored,
     manifest_of,
     stored_key,
     to_json,
 )
-from medqlora.persistence.workspace import is_id
 
 MARKER = "mirror.json"
 
-_MAX_RUNS = 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunCopy:
-    """What to copy of a run; the files must not change any more.
-
-    Attributes:
-        run_id: The run.
-        name: What the user calls it.
-        attempt: Attempts begun so far.
-        seq: The last event in the copied log.
-        step: Step of the checkpoint among the files, 0 without one.
-        outcome: How the attempt ended, in one word, or empty while it is going on.
-        files: Where each file lies, by its path in the run's directory.
-        related: SHA-256 over those that belong to the run and lie beside it, empty without any.
-    """
-
-    run_id: str
-    name: str
-    attempt: int
-    seq: int
-    step: int
-    outcome: str
-    files: Mapping[str, Path]
-    related: str = ""
+_MOST_LISTED = {RUNS: 100, DATASETS: 1000}
+"""Runs, whose ids begin with their date, the latest; datasets, which are small, all but absurdly
+many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +57,25 @@ class Fetched:
     Attributes:
         state: Which one.
         num_passed_over: Newer copies that were not whole.
-        num_left_out: Evaluations and other records of the run that were damaged.
+        num_left_out: Evaluations and other records of a run that were damaged.
     """
 
     state: MirroredState
     num_passed_over: int
     num_left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a mirror holds of one kind.
+
+    Attributes:
+        newest: Of each folder the newest copy that seems whole by its sizes, the latest first.
+        damaged: Folders with something in them and no such copy.
+    """
+
+    newest: tuple[MirroredState, ...]
+    damaged: tuple[str, ...]
 
 
 class Mirror:
@@ -134,7 +128,7 @@ class Mirror:
             return False
         return True
 
-    def push(self, copy: RunCopy) -> MirroredState:
+    def push(self, copy: FolderCopy) -> MirroredState:
         """Copies what is not there yet and then writes the manifest; older copies are thinned out.
 
         Doing it again after an interruption goes on where it was; for a whole copy it does nothing.
@@ -144,20 +138,20 @@ class Mirror:
             PersistenceError: What was read back is not what was written.
             DiskFullError: No space is left there.
         """
-        sizes = self._storage.sizes(f"runs/{copy.run_id}")
-        states = self._readable(copy.run_id, sizes)
+        sizes = self._storage.sizes(copy.folder)
+        states = self._readable(copy.folder, sizes)
         as_far = (one for one in states if (one.attempt, one.seq) == (copy.attempt, copy.seq))
         newest = next(as_far, None)
-        about = (copy.step, copy.related)
-        is_same = newest is not None and (newest.step, newest.related) == about
+        about = (copy.step, copy.digest)
+        is_same = newest is not None and (newest.step, newest.digest) == about
         if newest is not None and is_same and newest.fits(sizes):
             return newest
         version = newest.version + (0 if is_same else 1) if newest is not None else 0
         files = {
-            path: self._kept(local, copy.run_id, path, sizes) for path, local in copy.files.items()
+            path: self._kept(local, copy.folder, path, sizes) for path, local in copy.files.items()
         }
         state = MirroredState(
-            run_id=copy.run_id,
+            folder=copy.folder,
             name=copy.name,
             attempt=copy.attempt,
             seq=copy.seq,
@@ -166,7 +160,7 @@ class Mirror:
             at=datetime.now(UTC),
             files=files,
             version=version,
-            related=copy.related,
+            digest=copy.digest,
         )
         self._put_json(state.key, to_json(state))
         # The copy is safe whether or not there was time to clear away the old ones.
@@ -179,33 +173,36 @@ class Mirror:
         keys = [*(one.key for one in state.files.values()), state.key]
         return all(self._storage.is_settled(key) for key in keys)
 
-    def newest(self) -> list[MirroredState]:
-        """Of each run the newest copy that seems whole by its sizes, the latest first.
+    def listing(self, kind: str) -> Listing:
+        """What there is of `RUNS` or `DATASETS`.
 
         Raises:
             StorageUnavailableError: The storage cannot be reached.
         """
-        sizes = self._storage.sizes("runs")
-        found = {parts[1] for key in sizes if len(parts := key.split("/")) > 2}
-        run_ids = sorted(filter(is_id, found), reverse=True)[:_MAX_RUNS]
-        newest = [
-            next((one for one in self._readable(run_id, sizes) if one.has_run(sizes)), None)
-            for run_id in run_ids
-        ]
-        there = [one for one in newest if one is not None]
-        return sorted(there, key=lambda one: one.at, reverse=True)
+        sizes = self._storage.sizes(kind)
+        found = {"/".join(parts[:2]) for key in sizes if len(parts := key.split("/")) > 2}
+        folders = sorted(filter(is_mirrored, found), reverse=True)[: _MOST_LISTED[kind]]
+        newest = {
+            folder: next((one for one in self._readable(folder, sizes) if one.has_own(sizes)), None)
+            for folder in folders
+        }
+        there = [one for one in newest.values() if one is not None]
+        return Listing(
+            newest=tuple(sorted(there, key=lambda one: one.at, reverse=True)),
+            damaged=tuple(folder for folder in folders if newest[folder] is None),
+        )
 
-    def fetch(self, run_id: str, into: Path) -> Fetched:
-        """Brings the newest whole copy of a run into the new folder `into`.
+    def fetch(self, folder: str, into: Path) -> Fetched:
+        """Brings the newest whole copy of a folder into the new folder `into`.
 
         Raises:
             PersistenceError: There is no whole copy.
             StorageUnavailableError: The storage cannot be reached.
             DiskFullError: There is no space for it here.
         """
-        sizes = self._storage.sizes(f"runs/{run_id}") if is_id(run_id) else {}
+        sizes = self._storage.sizes(folder) if is_mirrored(folder) else {}
         manifests = [key for key in sizes if manifest_of(key)]
-        states = self._readable(run_id, sizes)
+        states = self._readable(folder, sizes)
         trouble: PersistenceError | None = None
         for state in states:
             try:
@@ -220,8 +217,8 @@ class Mirror:
         if isinstance(trouble, StorageUnavailableError):
             raise trouble
         raise PersistenceError(
-            "The mirror has no whole copy of this run.",
-            hint="Choose another run, or wait: a drive may show its files with a delay.",
+            "The mirror has no whole copy of this.",
+            hint="Choose another one, or wait: a drive may show its files with a delay.",
         ) from trouble
 
     def _fetch_state(self, state: MirroredState, into: Path) -> int:
@@ -252,34 +249,34 @@ class Mirror:
             CheckpointManager(into / "checkpoints").validate(state.step)
         return len(damaged)
 
-    def _kept(self, local: Path, run_id: str, path: str, sizes: Mapping[str, int]) -> StoredFile:
+    def _kept(self, local: Path, folder: str, path: str, sizes: Mapping[str, int]) -> StoredFile:
         """The stored copy of a file: one that an earlier push left and that is whole, or a new one.
 
         Every copy counts only once it was read back, whatever an earlier manifest says of it.
         """
         with local.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        key = stored_key(run_id, path, digest)
+        key = stored_key(folder, path, digest)
         wanted = StoredFile(key=key, size_bytes=local.stat().st_size, sha256=digest)
         if sizes.get(key) == wanted.size_bytes and self._storage.verify(wanted):
             return wanted
         return self._storage.upload_file(local, key=key)
 
-    def _readable(self, run_id: str, sizes: Mapping[str, int]) -> list[MirroredState]:
-        """The copies of a run whose manifests are whole, newest first."""
+    def _readable(self, folder: str, sizes: Mapping[str, int]) -> list[MirroredState]:
+        """The copies of a folder whose manifests are whole, newest first."""
         found = []
         for key in sorted(sizes, reverse=True):
-            if manifest_of(key) == run_id and sizes[key] <= MAX_MANIFEST_BYTES:
+            if manifest_of(key) == folder and sizes[key] <= MAX_MANIFEST_BYTES:
                 with suppress(NotOursError):
-                    state = from_json(self._storage.read(key, limit=MAX_MANIFEST_BYTES), run_id)
+                    state = from_json(self._storage.read(key, limit=MAX_MANIFEST_BYTES), folder)
                     found += [state] if state.key == key else []
         return found
 
     def _rotate(self, state: MirroredState, others: list[MirroredState]) -> None:
         """Removes what neither `state` nor the newest copy with another checkpoint needs."""
-        present = self._storage.sizes(f"runs/{state.run_id}")
+        present = self._storage.sizes(state.folder)
         if any(manifest_of(key) and key > state.key for key in present):
-            return  # another machine has gone on with this run
+            return  # another machine has gone on with it
         kept = [state]
         for one in others:
             if len(kept) < NUM_KEPT and one.step != state.step:

@@ -140,8 +140,13 @@ class Workspace:
 
     @property
     def outbox(self) -> Path:
-        """Files of a run on their way to the mirror; made when one is sent."""
+        """Files on their way to the mirror; made when some are sent."""
         return self.mirror / "outbox"
+
+    @property
+    def inbox(self) -> Path:
+        """Files on their way back from the mirror; made when something is brought back."""
+        return self.mirror / "inbox"
 
     @property
     def settings(self) -> Path:

@@ -12,7 +12,8 @@ from pathlib import Path
 from medqlora.data.hub import PREFIX, HubName, fetch_hub_dataset
 from medqlora.data.loader import sample_path
 from medqlora.data.preparing.drafting import SourceFile, write_draft
-from medqlora.data.preparing.finishing import CARD, finish
+from medqlora.data.preparing.finishing import finish
+from medqlora.data.preparing.prepared import CARD
 from medqlora.data.preparing.records import DraftFiles, as_record, read_record, write_record
 from medqlora.domain.dataset import ColumnMapping
 from medqlora.domain.events import Outcome, RunStopped, RunSucceeded, RunWarned

@@ -1,9 +1,9 @@
 """The mirror's process, `python -m medqlora.runs.mirror_worker WORKSPACE`: one a workspace.
 
-It watches the logs of the runs and sends a courier whenever there is something new to copy, again
-and again with growing delays when that fails. Like a job it is a session of its own: it goes on
-when the server ends, and ends by itself when everything is safe and nothing runs. It touches the
-mirror never and a run's files only to read them.
+It watches the logs of the runs and the list of datasets, and sends a courier whenever there is
+something new to copy, again and again with growing delays when that fails. Like a job it is a
+session of its own: it goes on when the server ends, and ends by itself when everything is safe and
+nothing runs. It touches the mirror never and what is copied only to read it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ GIVE_UP_SECONDS = 6 * 3600.0
 
 
 class MirrorWorker:
-    """Copies the runs of one workspace until there is nothing more to copy.
+    """Copies the runs and datasets of one workspace until there is nothing more to copy.
 
     Args:
         workspace: The workspace.
@@ -56,9 +56,9 @@ class MirrorWorker:
                 backlog = MirrorBacklog(self._workspace, address)
                 backlog.load()
             backlog.look()
-            run_id = backlog.due()
-            if run_id is not None:
-                if self._push(backlog, run_id):
+            folder = backlog.due()
+            if folder is not None:
+                if self._push(backlog, folder):
                     last_moved = time.monotonic()
                 continue
             still = time.monotonic() - last_moved
@@ -74,18 +74,18 @@ class MirrorWorker:
         except PersistenceError:
             return None  # whoever sets the mirror was told
 
-    def _push(self, backlog: MirrorBacklog, run_id: str) -> bool:
+    def _push(self, backlog: MirrorBacklog, folder: str) -> bool:
         known = ["--is-known"] if backlog.is_known else []
         began = time.monotonic()
         try:
-            pushed = self._courier.send("push", backlog.address, run_id, *known)
+            pushed = self._courier.send("push", backlog.address, folder, *known)
         except MedQLoRAError as error:
-            print(f"{run_id}: {error.code}: {error.message}", flush=True)
+            print(f"{folder}: {error.code}: {error.message}", flush=True)
             with suppress(PersistenceError):  # a full disk: remembered here, written with the next
-                backlog.failed(run_id, error)
+                backlog.failed(folder, error)
             return False
         with suppress(PersistenceError):
-            backlog.succeeded(run_id, pushed, seconds=time.monotonic() - began)
+            backlog.succeeded(folder, pushed, seconds=time.monotonic() - began)
         return True
 
 

@@ -1,4 +1,4 @@
-"""The outbox: what is to be copied of a run, held fast while the run goes on.
+"""The outbox: what is to be copied of a run or dataset, held fast while work goes on.
 
 Its files are linked, not copied: that takes no time and no space, and the trainer may remove an old
 checkpoint while it is still on its way.
@@ -13,16 +13,18 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from medqlora.data.preparing.prepared import CARD, SIDES, check_prepared
 from medqlora.domain.snapshot import fold
 from medqlora.persistence.atomic import translated_os_errors
 from medqlora.persistence.checkpoints import CheckpointManager
-from medqlora.persistence.mirror import RunCopy
-from medqlora.persistence.mirror_manifest import EVENTS, RELATED
+from medqlora.persistence.mirror_manifest import DATASETS, EVENTS, RELATED, RUNS, FolderCopy
 from medqlora.runs.event_log import read_events
 from medqlora.runs.run_directory import RunDirectory
 
 
-def collect(run: RunDirectory, outbox: Path, related: Mapping[str, Path] | None = None) -> RunCopy:
+def collect(
+    run: RunDirectory, outbox: Path, related: Mapping[str, Path] | None = None
+) -> FolderCopy:
     """What a new machine would need to go on with `run` as it stands now.
 
     Its settings, its data, its newest whole checkpoint, its adapter once there is one, its events
@@ -57,8 +59,8 @@ def collect(run: RunDirectory, outbox: Path, related: Mapping[str, Path] | None 
     beside = held.path / RELATED
     folders = [held.data, held.adapter, beside, *([Path(checkpoint.path)] if checkpoint else [])]
     files = [one for folder in folders for one in sorted(folder.rglob("*")) if one.is_file()]
-    return RunCopy(
-        run_id=run.run_id,
+    return FolderCopy(
+        folder=f"{RUNS}/{run.run_id}",
         name=name,
         attempt=snapshot.attempt,
         seq=snapshot.seq,
@@ -69,7 +71,35 @@ def collect(run: RunDirectory, outbox: Path, related: Mapping[str, Path] | None 
             EVENTS: held.events,
             **{file.relative_to(held.path).as_posix(): file for file in files},
         },
-        related=_digest(beside),
+        digest=_digest(beside),
+    )
+
+
+def collect_dataset(dataset: Path, outbox: Path) -> FolderCopy:
+    """What a new machine would need to train on a prepared dataset.
+
+    Its card and its entries; tokens are counted again. A damaged one is refused, so that it never
+    takes the place of a whole copy.
+
+    Args:
+        dataset: Its folder.
+        outbox: As in `collect`.
+
+    Raises:
+        PersistenceError: It is not there any more, or is damaged.
+        DiskFullError: No space is left.
+    """
+    held = outbox / dataset.name
+    with translated_os_errors(outbox.parent):
+        shutil.rmtree(outbox, ignore_errors=True)
+        for name in (CARD, *SIDES):
+            _hold(dataset / name, held / name)
+    card = check_prepared(held, dataset.name)
+    return FolderCopy(
+        folder=f"{DATASETS}/{dataset.name}",
+        name=card.name,
+        files={name: held / name for name in (CARD, *SIDES)},
+        digest=card.sha256,
     )
 
 

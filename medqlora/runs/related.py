@@ -14,9 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medqlora.config.qlora import QLoRAConfig
-from medqlora.data.preparing.finishing import CARD
-from medqlora.data.preparing.records import read_record
-from medqlora.domain.dataset import DatasetCard
+from medqlora.data.preparing.prepared import CARD, check_prepared
 from medqlora.domain.jobs import JobSpec
 from medqlora.errors import MedQLoRAError
 from medqlora.models.catalog import check_id
@@ -141,11 +139,11 @@ def _adopt_review(folder: Path, run: RunDirectory, _workspace: Workspace) -> Non
 
 
 def _adopt_dataset(folder: Path, run: RunDirectory, _workspace: Workspace) -> None:
-    card = read_record(DatasetCard, folder / CARD)
-    if card.dataset_id != folder.name or _dataset_of(run) != folder.name:
+    if _dataset_of(run) != folder.name:
         raise ValueError("none of ours")
     for entries in (run.train_entries, run.eval_entries):
         shutil.copyfile(entries, folder / entries.name)
+    check_prepared(folder, folder.name)
 
 
 _ADOPTED = {

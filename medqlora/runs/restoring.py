@@ -1,7 +1,7 @@
-"""Brings a run back from a mirror: into the workspace as a whole, or not at all.
+"""Brings a run or dataset back from a mirror: into the workspace as a whole, or not at all.
 
 What comes from a mirror may have been written by anybody, so it is read as what it should be before
-it becomes a run of this workspace. Going on with it is the training service's work.
+it becomes one of this workspace. Going on with a run is the training service's work.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from medqlora.config.qlora import QLoRAConfig
+from medqlora.data.preparing.prepared import check_prepared
 from medqlora.domain.events import RunWarned
 from medqlora.domain.jobs import JobSpec
-from medqlora.errors import MedQLoRAError, PersistenceError
+from medqlora.errors import (
+    DiskFullError,
+    MedQLoRAError,
+    PersistenceError,
+    StorageUnavailableError,
+)
 from medqlora.models.catalog import check_id
 from medqlora.persistence.atomic import sync_folder, translated_os_errors, write_json
 from medqlora.persistence.mirror import Fetched, Mirror
+from medqlora.persistence.mirror_manifest import DATASETS, RUNS, MirroredState
 from medqlora.persistence.workspace import Workspace, is_id
 from medqlora.runs.attempts import settle
 from medqlora.runs.event_log import EventLogWriter
@@ -43,7 +50,7 @@ def restore(mirror: Mirror, workspace: Workspace, run_id: str) -> Fetched:
             hint="Nothing was overwritten; resume it from the list of runs.",
         )
     with _inbox(workspace) as inbox:
-        fetched = mirror.fetch(run_id, inbox / run_id)
+        fetched = mirror.fetch(f"{RUNS}/{run_id}", inbox / run_id)
         run = RunDirectory(inbox / run_id)
         _adopt(run, workspace)
         if fetched.num_passed_over:
@@ -53,17 +60,78 @@ def restore(mirror: Mirror, workspace: Workspace, run_id: str) -> Fetched:
         num_refused = bring_back(run, workspace) + fetched.num_left_out
         if num_refused:
             _say_what_was_left_out(run, num_refused)
-        with translated_os_errors(workspace.runs):
-            # Refuses a folder with something in it, should another have been faster.
-            os.rename(run.path, target)
-            sync_folder(workspace.runs)
+        _move_in(run.path, target)
     return fetched
+
+
+def restore_dataset(mirror: Mirror, workspace: Workspace, dataset_id: str) -> Fetched:
+    """Makes the newest whole copy of a dataset a dataset of this workspace.
+
+    Raises:
+        PersistenceError: One with that id is here already, there is no whole copy, or what is
+            there is no dataset of ours.
+        StorageUnavailableError: The mirror cannot be reached.
+        DiskFullError: There is no space for it here.
+    """
+    target = workspace.datasets / dataset_id
+    if not is_id(dataset_id) or target.exists():
+        raise PersistenceError(
+            "This dataset is in the workspace already.",
+            hint="Nothing was overwritten; choose it from the list of datasets.",
+        )
+    with _inbox(workspace) as inbox:
+        fetched = mirror.fetch(f"{DATASETS}/{dataset_id}", inbox / dataset_id)
+        check_prepared(inbox / dataset_id, dataset_id)
+        _move_in(inbox / dataset_id, target)
+    return fetched
+
+
+def restore_datasets(mirror: Mirror, workspace: Workspace) -> tuple[list[MirroredState], list[str]]:
+    """Brings every dataset back that the mirror has and the workspace has not.
+
+    Returns:
+        Those that are back, and a sentence for each that is not, because it is damaged there or
+        because the mirror or the disk gave out after the first were back.
+
+    Raises:
+        PersistenceError: There is none that is not here.
+        StorageUnavailableError: The mirror cannot be reached.
+        DiskFullError: There is no space for the first of them here.
+    """
+    there = mirror.listing(DATASETS)
+    here = {f"{DATASETS}/{one.name}" for one in workspace.datasets.iterdir()}
+    elsewhere = [one for one in there.newest if one.folder not in here]
+    damaged = [one for one in there.damaged if one not in here]
+    if not elsewhere and not damaged:
+        raise PersistenceError(
+            "The mirror has no dataset that is not here already.",
+            hint="Choose one from the list, or prepare one.",
+        )
+    back: list[MirroredState] = []
+    not_back = [f"{folder}: the mirror has no whole copy of it." for folder in damaged]
+    for state in elsewhere:
+        try:
+            restore_dataset(mirror, workspace, state.folder.partition("/")[2])
+        except PersistenceError as error:
+            if isinstance(error, StorageUnavailableError | DiskFullError) and not back:
+                raise
+            not_back.append(f"{state.name}: {error.message}")
+        else:
+            back.append(state)
+    return back, not_back
+
+
+def _move_in(folder: Path, target: Path) -> None:
+    with translated_os_errors(target.parent):
+        # Refuses a folder with something in it, should another have been faster.
+        os.rename(folder, target)
+        sync_folder(target.parent)
 
 
 @contextmanager
 def _inbox(workspace: Workspace) -> Iterator[Path]:
     """An empty folder for what is brought back, for one at a time; gone afterwards."""
-    inbox = workspace.mirror / "inbox"
+    inbox = workspace.inbox
     with translated_os_errors(workspace.root):
         workspace.mirror.mkdir(exist_ok=True)
         claim = os.open(workspace.mirror / "inbox.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -72,7 +140,7 @@ def _inbox(workspace: Workspace) -> Iterator[Path]:
     except BlockingIOError:
         os.close(claim)
         raise PersistenceError(
-            "A run is being brought back already.", hint="Wait until it is in the list of runs."
+            "Something is being brought back already.", hint="Wait until it is in its list."
         ) from None
     try:
         with translated_os_errors(workspace.root):

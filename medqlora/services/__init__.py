@@ -53,7 +53,7 @@ class Services:
         guidance: What to do after an error, and how long the session lasts.
         queue: Starts the runs that wait.
         screening: The PHI screen for what people type.
-        mirror: Copies of the runs elsewhere.
+        mirror: Copies of runs and datasets elsewhere.
         library: Adapters that were made elsewhere.
         folders: Whether the workspace's folders answer.
     """
@@ -100,7 +100,7 @@ class Services:
         review = ReviewService(workspace, evaluation, screening)
         for jobs in (training, evaluation, benchmarks, panel):
             jobs.make_room = chat.close_if_idle
-        kept = MirrorService(workspace, training)
+        kept = MirrorService(workspace, training, datasets)
         kept.configure(mirror)
         training.on_launch = kept.ensure
         return cls(

@@ -26,6 +26,7 @@ from medqlora.persistence.atomic import translated_os_errors
 from medqlora.services import Services
 from medqlora.services.chat import ChatUpdate
 from medqlora.services.jobs import JobService, failure_of
+from medqlora.services.mirrored import MirrorStatus
 from medqlora.services.page import start_page, stop_page
 
 LINK_AND_LOGIN = (
@@ -88,6 +89,7 @@ def prepare(
     )
     print(f"\n{card.name}: {card.num_train} entries to train on, {card.num_eval} held out.")
     print(*card.warnings, sep="\n")
+    _say(services.mirror.wait_until_dataset_safe(card.dataset_id, _MIRROR_SECONDS))
     return card
 
 
@@ -217,7 +219,10 @@ def _follow(jobs: JobService, run_id: str) -> None:
 
 def _say_how_safe(services: Services, run_id: str) -> None:
     """Says whether the mirror has the run, if there is one; waits for that a while."""
-    kept = services.mirror.wait_until_safe(run_id, _MIRROR_SECONDS)
+    _say(services.mirror.wait_until_safe(run_id, _MIRROR_SECONDS))
+
+
+def _say(kept: MirrorStatus | None) -> None:
     if kept:
         print(kept.message)
 

@@ -20,8 +20,8 @@ from medqlora.data.entries import iter_entries
 from medqlora.data.formats import check_kind
 from medqlora.data.fragmentation import TermFragments, TermSet, mean_pieces
 from medqlora.data.loader import MedicalDatasetLoader
-from medqlora.data.preparing.finishing import CARD
 from medqlora.data.preparing.lengths import EntryLengths
+from medqlora.data.preparing.prepared import CARD
 from medqlora.data.preparing.proof import ProofSet
 from medqlora.data.preparing.records import read_record, write_record
 from medqlora.domain.dataset import ColumnMapping, DatasetCard, MedicalDataEntry, ReadResult

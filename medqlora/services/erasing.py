@@ -70,7 +70,7 @@ def erase_everything(services: Services, typed: str) -> Erased:
     workspace = services.workspace
     removed = 0
     with translated_os_errors(workspace.root):
-        made = (workspace.panel_items, workspace.outbox, workspace.batches)
+        made = (workspace.panel_items, workspace.outbox, workspace.inbox, workspace.batches)
         for folder in (*workspace.of_the_user, *made):
             for one in folder.iterdir() if folder.is_dir() else ():
                 shutil.rmtree(one) if one.is_dir() and not one.is_symlink() else one.unlink()
@@ -96,7 +96,10 @@ def _remains(services: Services) -> tuple[str, ...]:
     try:
         address = services.mirror.address()
         if address is not None:
-            names = ", ".join(one.run_id for one in services.mirror.runs()) or "no run"
+            held = services.mirror.contents()
+            folders = [f"runs/{one.run_id}" for one in held.runs]
+            folders += [f"datasets/{one.dataset_id}" for one in held.datasets]
+            names = ", ".join([*folders, *held.damaged]) or "no run and no dataset"
             remains.append(f"In {address.label}: {names}. Delete it there if it is to go as well.")
     except MedQLoRAError as error:
         remains.append(f"What the mirror holds could not be read: {error.message}")

@@ -1,4 +1,4 @@
-"""MirrorService: what is safe elsewhere, and how a run comes back from there.
+"""MirrorService: what is safe elsewhere, and how runs and datasets come back from there.
 
 It reads what the mirror's process writes on this machine's disk and sends couriers with a bound on
 their silence, so that a mount which hangs never holds up whoever asks.
@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any
 
-from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import MedQLoRAError, PersistenceError
+from medqlora.persistence.mirror_manifest import DATASETS, RUNS
 from medqlora.persistence.storage_address import StorageAddress, read_mirror, set_mirror
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.courier import Courier
 from medqlora.runs.mirror_backlog import MirrorBacklog, MirrorRecord
 from medqlora.runs.mirror_worker import ensure_mirroring
+from medqlora.services.datasets import DatasetService
+from medqlora.services.mirrored import (
+    MirrorContents,
+    MirroredDataset,
+    MirroredRun,
+    MirrorStatus,
+    RestoredDatasets,
+    RestoredRun,
+    not_yet,
+    safe_dataset,
+    safe_run,
+)
 from medqlora.services.training import TrainingService
 
 ASKING_SECONDS = 60.0
@@ -27,78 +38,25 @@ _LOOK_SECONDS = 5.0
 _ASK_AGAIN_SECONDS = 60.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MirrorStatus:
-    """How safe a run is.
-
-    Attributes:
-        place: What the user calls the mirror.
-        is_safe: Whether everything there is to copy of the run so far is there, and was read back.
-        step: Step of the newest checkpoint that is safe, 0 without one.
-        message: The same in words.
-    """
-
-    place: str
-    is_safe: bool
-    step: int
-    message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MirroredRun:
-    """A run that is in the mirror.
-
-    Attributes:
-        run_id: The run.
-        name: What the user called it.
-        step: Step of its newest checkpoint there.
-        at: When it was copied, UTC, ISO 8601.
-        size_bytes: What it takes to bring it back.
-        is_done: Whether it has succeeded, so that there is nothing to go on with.
-        is_here: Whether this workspace has it too.
-    """
-
-    run_id: str
-    name: str
-    step: int
-    at: str
-    size_bytes: int
-    is_done: bool
-    is_here: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RestoredRun:
-    """A run that was brought back.
-
-    Attributes:
-        run_id: The run.
-        step: The step it goes on from.
-        can_resume: Whether there is anything to go on with.
-        message: What came back, and what did not.
-    """
-
-    run_id: str
-    step: int
-    can_resume: bool
-    message: str
-
-
 class MirrorService:
     """The mirror of a workspace.
 
     Args:
         workspace: The workspace.
         training: Its runs.
+        datasets: Its datasets.
     """
 
-    def __init__(self, workspace: Workspace, training: TrainingService) -> None:
+    def __init__(
+        self, workspace: Workspace, training: TrainingService, datasets: DatasetService
+    ) -> None:
         self._workspace = workspace
         self._training = training
+        self._datasets = datasets
         self._courier = Courier(workspace, silence_seconds=ASKING_SECONDS)
         self._lock = threading.Lock()
         self._backlog: MirrorBacklog | None = None
-        self._offered: tuple[MirroredRun, ...] = ()
+        self._seen = MirrorContents()
         self._closed = threading.Event()
 
     def configure(self, address: str | None) -> None:
@@ -136,44 +94,49 @@ class MirrorService:
 
     def state(self, run_id: str) -> MirrorStatus | None:
         """How safe a run is, or None where there is no mirror."""
-        backlog = self._looked()
-        if backlog is None:
-            return None
-        snapshot = self._training.snapshot(run_id)
-        record = backlog.records.get(run_id, MirrorRecord())
-        is_safe = backlog.is_safe(run_id)
-        place = backlog.address.label
-        message = _safe(place, record, snapshot) if is_safe else _not_yet(place, record)
-        return MirrorStatus(place=place, is_safe=is_safe, step=record.step, message=message)
+        return self._state(
+            f"{RUNS}/{run_id}",
+            lambda place, record: safe_run(place, record, self._training.snapshot(run_id)),
+        )
+
+    def state_of_dataset(self, dataset_id: str) -> MirrorStatus | None:
+        """How safe a prepared dataset is, or None where there is no mirror.
+
+        Raises:
+            StorageUnavailableError: There is none of that id.
+        """
+        card = self._datasets.card(dataset_id)
+        return self._state(f"{DATASETS}/{dataset_id}", lambda place, _: safe_dataset(place, card))
 
     def wait_until_safe(self, run_id: str, seconds: float) -> MirrorStatus | None:
         """How safe a run is, once it is safe or there is trouble, or after `seconds`."""
-        with suppress(PersistenceError):  # a full disk is told by what needs it
-            self.ensure()
-        deadline = time.monotonic() + seconds
-        while True:
-            state = self.state(run_id)
-            if state is None or state.is_safe or time.monotonic() > deadline:
-                return state
-            time.sleep(0.2)
+        return self._waited(lambda: self.state(run_id), seconds)
 
-    def runs(self) -> tuple[MirroredRun, ...]:
-        """The runs in the mirror, the latest first.
+    def wait_until_dataset_safe(self, dataset_id: str, seconds: float) -> MirrorStatus | None:
+        """As `wait_until_safe`, of a prepared dataset."""
+        return self._waited(lambda: self.state_of_dataset(dataset_id), seconds)
+
+    def contents(self) -> MirrorContents:
+        """What is in the mirror.
 
         Raises:
             StorageUnavailableError: It cannot be reached, or there is none.
         """
-        found = self._courier.send("list", self._needed_address())["runs"]
-        here = {one.run_id for one in self._training.directories()}
-        return tuple(_mirrored(one, is_here=one["run_id"] in here) for one in found)
+        listed = self._courier.send("list", self._needed_address())
+        return MirrorContents.of(listed, self._here())
 
     def offered(self) -> MirroredRun | None:
         """The last run that is in the mirror and not here, as far as is known by now.
 
         One that can go on comes before one that is done.
         """
-        here = {one.run_id for one in self._training.directories()}
-        return _last(tuple(one for one in self._offered if one.run_id not in here))
+        here = self._here()
+        return _last(tuple(one for one in self._seen.runs if f"{RUNS}/{one.run_id}" not in here))
+
+    def offered_datasets(self) -> tuple[MirroredDataset, ...]:
+        """The datasets that are in the mirror and not here, as far as is known by now."""
+        here, seen = self._here(), self._seen.datasets
+        return tuple(one for one in seen if f"{DATASETS}/{one.dataset_id}" not in here)
 
     def restore(self, run_id: str | None = None) -> RestoredRun:
         """Brings a run back from the mirror; nothing that is here is overwritten.
@@ -187,23 +150,24 @@ class MirrorService:
             DiskFullError: There is no space for it here.
         """
         chosen = run_id or self._last_elsewhere()
-        brought = self._courier.send("restore", self._needed_address(), chosen)
-        lost = (
-            "A newer copy was damaged, so the one before was used. "
-            if brought["num_passed_over"]
-            else ""
-        )
-        can_resume = self._training.snapshot(chosen).can_resume
-        end = f"It goes on from step {brought['step']}." if can_resume else "It is complete."
-        return RestoredRun(
-            run_id=chosen,
-            step=brought["step"],
-            can_resume=can_resume,
-            message=f"{brought['name']} is back. {lost}{end}",
-        )
+        brought = self._courier.send("restore", self._needed_address(), f"{RUNS}/{chosen}")
+        return RestoredRun.of(brought, can_resume=self._training.snapshot(chosen).can_resume)
+
+    def restore_datasets(self) -> RestoredDatasets:
+        """Brings back the datasets that are not here; nothing that is here is overwritten.
+
+        One that is damaged there is passed over and named.
+
+        Raises:
+            StorageUnavailableError: The mirror cannot be reached, or there is none.
+            PersistenceError: There is no dataset there that is not here already.
+            DiskFullError: There is no space for the first of them here.
+        """
+        brought = self._courier.send("restore-datasets", self._needed_address())
+        return RestoredDatasets.of(brought)
 
     def _last_elsewhere(self) -> str:
-        last = _last(tuple(one for one in self.runs() if not one.is_here))
+        last = _last(tuple(one for one in self.contents().runs if not one.is_here))
         if last is None:
             raise PersistenceError(
                 "The mirror has no run that is not here already.",
@@ -224,6 +188,37 @@ class MirrorService:
             return self.address()
         except PersistenceError:
             return None  # told when it was set
+
+    def _here(self) -> set[str]:
+        """The folders of the workspace that may be in the mirror too, as they are called there."""
+        root = self._workspace.root
+        kinds = (RUNS, DATASETS)
+        return {f"{kind}/{one.name}" for kind in kinds for one in (root / kind).iterdir()}
+
+    def _state(
+        self, folder: str, say_safe: Callable[[str, MirrorRecord], str]
+    ) -> MirrorStatus | None:
+        """How safe a folder is; `say_safe` says in words that it is."""
+        backlog = self._looked()
+        if backlog is None:
+            return None
+        record = backlog.records.get(folder, MirrorRecord())
+        is_safe = backlog.is_safe(folder)
+        place = backlog.address.label
+        message = say_safe(place, record) if is_safe else not_yet(place, record)
+        return MirrorStatus(place=place, is_safe=is_safe, step=record.step, message=message)
+
+    def _waited(
+        self, ask: Callable[[], MirrorStatus | None], seconds: float
+    ) -> MirrorStatus | None:
+        with suppress(PersistenceError):  # a full disk is told by what needs it
+            self.ensure()
+        deadline = time.monotonic() + seconds
+        while True:
+            state = ask()
+            if state is None or state.is_safe or time.monotonic() > deadline:
+                return state
+            time.sleep(0.2)
 
     def _looked(self) -> MirrorBacklog | None:
         """What is known on this machine's disk; the mirror itself is not asked."""
@@ -253,7 +248,7 @@ class MirrorService:
 
     def _ask(self) -> bool:
         try:
-            self._offered = self.runs()
+            self._seen = self.contents()
         except MedQLoRAError:
             return False  # how the mirror is doing is said where a run's state is shown
         return True
@@ -261,33 +256,3 @@ class MirrorService:
 
 def _last(runs: tuple[MirroredRun, ...]) -> MirroredRun | None:
     return next((one for one in runs if not one.is_done), runs[0] if runs else None)
-
-
-def _mirrored(about: dict[str, Any], *, is_here: bool) -> MirroredRun:
-    return MirroredRun(
-        run_id=about["run_id"],
-        name=about["name"],
-        step=about["step"],
-        at=about["at"],
-        size_bytes=about["size_bytes"],
-        is_done=about["outcome"] == "succeeded",
-        is_here=is_here,
-    )
-
-
-def _safe(place: str, record: MirrorRecord, snapshot: RunSnapshot) -> str:
-    if snapshot.state == "succeeded":
-        return f"Safe in {place}, with the adapter."
-    if record.step:
-        return f"Safe in {place} up to step {record.step}."
-    return f"Settings and data are safe in {place}; there is no checkpoint yet."
-
-
-def _not_yet(place: str, record: MirrorRecord) -> str:
-    so_far = f"Safe in {place} up to step {record.step}, the rest not yet."
-    begin = so_far if record.step else f"Not yet safe in {place}."
-    if record.trouble:
-        return f"{begin} {record.trouble} {record.hint} Nothing is lost on this machine meanwhile."
-    if record.is_uploading:
-        return f"{begin} {place} is still passing the files on."
-    return f"{begin} It is being copied."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from medqlora.runs.mirror_worker import ensure_mirroring
 from medqlora.runs.process import recorded_process, start_worker
 from medqlora.services import Services
 from medqlora.services.mirror import MirrorStatus
+from tests.mirrored_datasets import write_dataset
 from tests.mirrored_runs import FakeRun, contents
 from tests.running_app import App, free_port
 from tests.services.reviewing import EVALUATION, RUN, pairs, write_evaluation
@@ -99,7 +101,7 @@ def restored_step(storage: Faulty, folder: Path, run: FakeRun) -> int:
     """The step that a new machine goes on from."""
     new = Workspace.open(folder / f"new-machine-{time.monotonic_ns()}")
     address = StorageAddress.parse(storage.address)
-    return int(Courier(new).send("restore", address, run.run_id)["step"])
+    return int(Courier(new).send("restore", address, run.folder)["step"])
 
 
 FAULTS = {
@@ -242,6 +244,135 @@ def test_two_runs_at_once_are_both_copied(
     assert state(services, first).message.endswith("with the adapter.")
     assert restored_step(storage, tmp_path, first) == 30
     assert restored_step(storage, tmp_path, second) == 31
+
+
+# Prepared datasets
+
+
+def dataset_message(services: Services, dataset: Path) -> str:
+    found = services.mirror.state_of_dataset(dataset.name)
+    assert found is not None
+    return found.message
+
+
+def wait_until_dataset_safe(services: Services, storage: Faulty, dataset: Path) -> None:
+    safe = f"Safe in {storage.address}."
+    wait_until(lambda: dataset_message(services, dataset) == safe, seconds=SECONDS)
+
+
+def brought_back(storage: Faulty, folder: Path) -> dict[str, bytes]:
+    """The datasets that a new machine has of the mirror."""
+    new = Services.open(folder / f"new-machine-{time.monotonic_ns()}", mirror=storage.address)
+    new.mirror.restore_datasets()
+    return contents(new.workspace.datasets)
+
+
+@pytest.mark.parametrize("fault", ["enotconn", "full", "silent-tear", "zero"])
+def test_a_fault_keeps_a_dataset_from_being_called_safe_until_it_is(
+    services: Services,
+    storage: Faulty,
+    start: Callable[..., psutil.Popen],
+    tmp_path: Path,
+    fault: str,
+) -> None:
+    first = write_dataset(services.workspace, "first-0001")
+    start()
+    wait_until_dataset_safe(services, storage, first)
+    storage.breaks(fault)
+    second = write_dataset(services.workspace, "second-0002")
+    here = contents(services.workspace.datasets)
+    wait_until(lambda: FAULTS[fault] in dataset_message(services, second), seconds=SECONDS)
+    assert dataset_message(services, second).startswith(f"Not yet safe in {storage.address}. ")
+    assert dataset_message(services, first) == f"Safe in {storage.address}."
+    if fault != "enotconn":  # then nothing can be read either
+        back = brought_back(storage, tmp_path)
+        assert back == {name: here[name] for name in here if name.startswith("first-0001/")}
+    storage.is_mended()
+    wait_until_dataset_safe(services, storage, second)
+    assert contents(services.workspace.datasets) == here == brought_back(storage, tmp_path)
+
+
+def test_a_mount_that_is_gone_is_said_of_a_dataset_and_not_written_to(
+    services: Services, storage: Faulty, start: Callable[..., psutil.Popen], tmp_path: Path
+) -> None:
+    first = write_dataset(services.workspace, "first-0001")
+    start()
+    wait_until_dataset_safe(services, storage, first)
+    storage.folder.rename(tmp_path / "elsewhere")
+    storage.folder.mkdir()
+    second = write_dataset(services.workspace, "second-0002")
+    wait_until(lambda: "not connected" in dataset_message(services, second), seconds=SECONDS)
+    assert list(storage.folder.iterdir()) == []
+    storage.folder.rmdir()
+    (tmp_path / "elsewhere").rename(storage.folder)
+    wait_until_dataset_safe(services, storage, second)
+    assert brought_back(storage, tmp_path) == contents(services.workspace.datasets)
+
+
+def test_killing_the_copying_of_datasets_at_any_moment_loses_nothing(
+    services: Services, storage: Faulty, start: Callable[..., psutil.Popen], tmp_path: Path
+) -> None:
+    moments = random.Random(11)
+    storage.breaks("slow")  # a third of a second a file, so that kills fall into the middle
+    made: list[Path] = []
+    num_interrupted = 0
+    for number in range(3):
+        made.append(write_dataset(services.workspace, f"set-{number}"))
+        process, copy = start(), storage.folder / "datasets" / f"set-{number}"
+        wait_until(lambda copy=copy: copy.is_dir(), seconds=SECONDS)
+        time.sleep(moments.uniform(0.0, 1.5))
+        children = process.children(recursive=True)
+        for victim in (process, *children):
+            if victim.is_running():
+                victim.kill()  # SIGKILL
+        process.wait()
+        psutil.wait_procs(children, timeout=10)
+        safe = {one.name for one in made if dataset_message(services, one).startswith("Safe")}
+        num_interrupted += f"set-{number}" not in safe
+        back = brought_back(storage, tmp_path)
+        assert safe <= {name.split("/")[0] for name in back}
+        here = contents(services.workspace.datasets)
+        assert back == {name: here[name] for name in back}  # each whole, to the byte
+    assert num_interrupted
+    storage.is_mended()
+    start()
+    for one in made:
+        wait_until_dataset_safe(services, storage, one)
+    assert brought_back(storage, tmp_path) == contents(services.workspace.datasets)
+
+
+def test_killing_the_bringing_back_at_any_moment_leaves_no_half_of_a_dataset(
+    services: Services, storage: Faulty, tmp_path: Path
+) -> None:
+    moments = random.Random(13)
+    dataset = write_dataset(services.workspace, entries=60_000)
+    address = StorageAddress.parse(storage.address)
+    Courier(services.workspace).send("push", address, f"datasets/{dataset.name}")
+    new = Services.open(tmp_path / "new-machine", mirror=storage.address)
+    whole, killed = contents(services.workspace.datasets), 0
+    for number in range(6):
+        shutil.rmtree(new.workspace.inbox, ignore_errors=True)  # so that it tells of this courier
+        courier = start_worker(
+            "medqlora.runs.mirror_courier",
+            ["restore-datasets", str(new.workspace.root), address.backend, address.location],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        # From when it has begun to fetch on; a kill before that is none of this.
+        wait_until(lambda: new.workspace.inbox.is_dir() or bool(new.datasets.cards()))
+        time.sleep(moments.uniform(0.0, 0.3) if number else 0.0)
+        courier.kill()
+        courier.wait()
+        courier.stdin.close()
+        killed += not new.datasets.cards()
+        assert contents(new.workspace.datasets) in ({}, whole)
+        if new.datasets.cards():
+            new.datasets.delete(dataset.name)
+    assert killed
+    new.mirror.restore_datasets()
+    assert contents(new.workspace.datasets) == whole
+    assert not new.workspace.inbox.exists()
 
 
 def test_one_process_mirrors_a_workspace_however_often_it_is_asked_for(

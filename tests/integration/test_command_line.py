@@ -231,7 +231,7 @@ def test_a_run_is_listed_in_the_mirror_and_brought_back(tmp_path: Path) -> None:
     interrupted.save(10)
     place = tmp_path / "drive"
     address = StorageAddress.parse(str(place))
-    Courier(old).send("push", address, interrupted.run_id)
+    Courier(old).send("push", address, interrupted.folder)
 
     new = tmp_path / "new"
     code, document, _ = run(new, "mirror", "--mirror", str(place))

@@ -91,7 +91,7 @@ def test_a_run_goes_on_from_the_mirror_alone_to_the_weights_of_an_uninterrupted_
     lose_the_machine(services, run_id)
 
     new = Services.open(new_machine, mirror=drive)
-    listed = {one.run_id: (one.is_done, one.is_here) for one in new.mirror.runs()}
+    listed = {one.run_id: (one.is_done, one.is_here) for one in new.mirror.contents().runs}
     assert listed == {reference: (True, False), run_id: (False, False)}
     # What the notebook's cell does, and the button on the Train tab.
     assert cells.resume(new) == run_id

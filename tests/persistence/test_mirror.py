@@ -150,7 +150,7 @@ def test_damage_to_the_newest_copy_is_found_and_the_one_before_is_used(
     again.append(RunStarted(job="train", resumed_from_step=10))
     again.save(20)
     push(mirror, new_machine, again)
-    found = mirror.fetch(run.run_id, new_machine.root / "look")
+    found = mirror.fetch(run.folder, new_machine.root / "look")
     assert (found.state.attempt, found.state.step, found.num_passed_over) == (2, 20, 0)
 
 
@@ -169,7 +169,7 @@ def test_a_copy_that_was_interrupted_is_not_taken_for_whole_and_is_gone_on_with(
     torn = stored(checkpoint, "rng_state.pth")
     torn.write_bytes(torn.read_bytes()[:99])
     (checkpoint / ".copy-abc").write_bytes(b"half")
-    assert mirror.fetch(run.run_id, new_machine.root / "look").state.step == 10
+    assert mirror.fetch(run.folder, new_machine.root / "look").state.step == 10
     written = stored(checkpoint, "optimizer.pt").stat().st_mtime_ns
     assert push(mirror, workspace, run).step == 20
     assert stored(checkpoint, "optimizer.pt").stat().st_mtime_ns == written
@@ -213,7 +213,7 @@ def test_a_run_that_was_gone_on_with_elsewhere_is_newer_whatever_its_step(
     push(mirror, new_machine, there)
     # The first machine is not dead after all: it neither wins nor clears anything away.
     push(mirror, workspace, run)
-    found = mirror.fetch(run.run_id, tmp_path / "look")
+    found = mirror.fetch(run.folder, tmp_path / "look")
     assert (found.state.attempt, found.state.step) == (2, 15)
 
 
@@ -285,7 +285,7 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], object]] = {
     "backslash": moved("adapter\\x"),
     "nul": moved("adapter/x\0y"),
     "long": moved("adapter/" + "x" * 300),
-    "other run": lambda body: body.update(run_id="20261122-101500-other-0001"),
+    "other run": lambda body: body.update(folder="runs/20261122-101500-other-0001"),
     "negative size": lambda body: body["files"]["run.json"].update(bytes=-1),
     "huge size": lambda body: body["files"]["run.json"].update(bytes=2**60),
     "no hash": lambda body: body["files"]["run.json"].update(sha256="../../" + "0" * 58),
@@ -317,7 +317,7 @@ def test_a_hostile_manifest_is_refused_and_nothing_is_written(
         restore(mirror, new_machine, run.run_id)
     new = set(tmp_path.rglob("*")) - before
     assert new <= {new_machine.mirror, new_machine.mirror / "inbox.lock"}
-    assert mirror.newest() == []
+    assert mirror.listing("runs").newest == ()
 
 
 @pytest.mark.parametrize("text", ["", "[" * 100_000, "{}", "null", '{"state": 1}', "\xff"])
@@ -350,7 +350,7 @@ def test_folders_that_are_no_runs_are_not_offered(
         (drive / "runs" / name).mkdir()
         (drive / "runs" / name / "run.json").write_text("{}")
     (drive / "notes.txt").write_text("mine")
-    assert mirror.newest() == [state]
+    assert mirror.listing("runs").newest == (state,)
 
 
 @pytest.mark.parametrize(

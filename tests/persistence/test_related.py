@@ -113,7 +113,7 @@ def test_what_is_made_after_the_run_is_a_newer_copy_and_what_is_damaged_of_it_is
     before = contents(drive)
     assert push(mirror, workspace, run) == second  # and nothing is written for it
     assert contents(drive) == before
-    assert [one.key for one in mirror.newest()] == [second.key]
+    assert [one.key for one in mirror.listing("runs").newest] == [second.key]
 
     write_evaluation(workspace, pairs(1), evaluation_id="20261122-000300-asked-0001")
     third = push(mirror, workspace, run)
@@ -141,26 +141,26 @@ def test_an_evaluation_makes_its_run_due_once_it_is_over(
     backlog = MirrorBacklog(workspace, StorageAddress("local", "/somewhere"))
     done = {"seq": 9, "step": 10, "size_bytes": 9, "is_settled": True, "outcome": "succeeded"}
     backlog.look()
-    backlog.succeeded(run.run_id, done, seconds=0.1)
-    assert backlog.is_safe(run.run_id)
+    backlog.succeeded(run.folder, done, seconds=0.1)
+    assert backlog.is_safe(run.folder)
     write_evaluation(workspace, pairs(2), is_over=False)
     evaluation = RunDirectory(workspace.evaluations / EVALUATION)
     worker = psutil.Popen(["sleep", "60"])
     record_process(evaluation.worker_file, worker)
     backlog.look()
-    assert backlog.is_safe(run.run_id)  # it is going on
+    assert backlog.is_safe(run.folder)  # it is going on
     worker.kill()
     worker.wait()
     backlog.look()
-    assert (backlog.is_safe(run.run_id), backlog.due()) == (False, run.run_id)
-    backlog.succeeded(run.run_id, done, seconds=0.1)
+    assert (backlog.is_safe(run.folder), backlog.due()) == (False, run.folder)
+    backlog.succeeded(run.folder, done, seconds=0.1)
     later = MirrorBacklog(workspace, StorageAddress("local", "/somewhere"))
     later.load()
     later.look()
-    assert later.is_safe(run.run_id)
+    assert later.is_safe(run.folder)
     shutil.rmtree(evaluation.path)
     later.look()
-    assert later.due() == run.run_id
+    assert later.due() == run.folder
 
 
 @pytest.mark.parametrize(

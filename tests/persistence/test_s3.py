@@ -13,6 +13,9 @@ from medqlora.persistence.cloud import CloudStorageInterface
 from medqlora.persistence.storage_address import StorageAddress, set_mirror
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.courier import Courier
+from medqlora.runs.process import recorded_process
+from medqlora.services import Services
+from tests.mirrored_datasets import write_dataset
 from tests.mirrored_runs import FakeRun, contents
 
 SECRET = "canary-wJalrXUtnFEMI"
@@ -65,14 +68,35 @@ def test_a_run_comes_back_on_a_new_machine_from_s3_alone(
     courier = Courier(workspace)
     for step in (10, 20, 30):
         run.save(step)
-        pushed = courier.send("push", address, run.run_id)
+        pushed = courier.send("push", address, run.folder)
     assert (pushed["step"], pushed["is_settled"]) == (30, True)
     new = Workspace.open(tmp_path / "new-machine")
     [listed] = Courier(new).send("list", address)["runs"]
-    assert (listed["run_id"], listed["step"], listed["outcome"]) == (run.run_id, 30, "")
-    assert Courier(new).send("restore", address, run.run_id)["step"] == 30
+    assert (listed["id"], listed["step"], listed["outcome"]) == (run.run_id, 30, "")
+    assert Courier(new).send("restore", address, run.folder)["step"] == 30
     name = "checkpoints/checkpoint-30"
     assert contents(new.runs / run.run_id / name) == contents(run.directory.path / name)
+
+
+def test_datasets_come_back_on_a_new_machine_from_s3_alone(
+    bucket: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    services = Services.open(workspace.root, mirror=bucket)
+    made = [write_dataset(workspace, name) for name in ("first-0001", "second-0002")]
+    try:
+        for one in made:
+            kept = services.mirror.wait_until_dataset_safe(one.name, 120)
+            assert kept is not None
+            assert kept.message == f"Safe in {bucket}."
+    finally:
+        mirroring = recorded_process(workspace.mirror / "worker.json")
+        if mirroring:
+            mirroring.kill()
+    new = Services.open(tmp_path / "new-machine", mirror=bucket)
+    assert {one.dataset_id for one in new.mirror.contents().datasets} == {one.name for one in made}
+    restored = new.mirror.restore_datasets()
+    assert restored.message == "2 datasets are back."
+    assert contents(new.workspace.datasets) == contents(workspace.datasets)
 
 
 def test_no_credential_reaches_a_file_or_an_answer(
@@ -83,7 +107,7 @@ def test_no_credential_reaches_a_file_or_an_answer(
     run = FakeRun.begin(workspace)
     run.save(10)
     courier = Courier(workspace)
-    courier.send("push", address, run.run_id)
+    courier.send("push", address, run.folder)
     answers = []
     for variable in ("AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL"):
         with monkeypatch.context() as broken:
@@ -104,7 +128,7 @@ def test_a_bucket_that_is_not_there_is_said_and_not_made(bucket: str, workspace:
 
     run = FakeRun.begin(workspace)
     with pytest.raises(StorageUnavailableError, match="no such folder or bucket"):
-        Courier(workspace).send("push", StorageAddress.parse("s3://hospitla/runs"), run.run_id)
+        Courier(workspace).send("push", StorageAddress.parse("s3://hospitla/runs"), run.folder)
     assert not s3fs.S3FileSystem(skip_instance_cache=True).exists("hospitla")
 
 
@@ -113,4 +137,4 @@ def test_a_server_that_is_gone_is_said(bucket: str, workspace: Workspace, monkey
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     run = FakeRun.begin(workspace)
     with pytest.raises(StorageUnavailableError):
-        Courier(workspace).send("push", StorageAddress.parse(bucket), run.run_id)
+        Courier(workspace).send("push", StorageAddress.parse(bucket), run.folder)

@@ -41,7 +41,7 @@ def test_nothing_found_is_said_with_how_much_was_looked_at() -> None:
 
 def test_texts_before_and_after_cleaning_are_shown_as_text() -> None:
     shown = dataset_html.cleaning(
-        {"html": ("Remove HTML: 2 entries", "Takes out tags.")},
+        {"html": 2},
         {"html": [CleaningExample(before=EVIL, after="BP < 120")]},
     )
     assert "<img" not in shown

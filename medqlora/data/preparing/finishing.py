@@ -21,6 +21,7 @@ from medqlora.data.phi.entries import EntryScreener
 from medqlora.data.phi.screen import PhiScreen
 from medqlora.data.preparing.hints import is_patient
 from medqlora.data.preparing.overlap import OverlapIndex
+from medqlora.data.preparing.prepared import CARD, SIDES, digest_of_sides
 from medqlora.data.preparing.records import DraftFiles, write_record
 from medqlora.data.splitting import SplitPlan, SplitPlanner, stem_of, value_of
 from medqlora.domain.dataset import DatasetCard, MedicalDataEntry
@@ -30,7 +31,6 @@ from medqlora.domain.records import CleaningRecord, Overlap
 from medqlora.errors import DataError, PhiDecisionNeededError
 from medqlora.persistence.atomic import translated_os_errors
 
-CARD = "dataset.json"
 HELD_OUT = "The held-out entries"
 _READ_AHEAD_CHARS = 20_000_000
 
@@ -250,8 +250,8 @@ class _Written:
 def _write_sides(source: Path, plan: SplitPlan, folder: Path, on_rows: OnRows) -> _Written:
     hashes = (hashlib.sha256(), hashlib.sha256())
     with (
-        (folder / "train.jsonl").open("wb") as train,
-        (folder / "eval.jsonl").open("wb") as held_out,
+        (folder / SIDES[0]).open("wb") as train,
+        (folder / SIDES[1]).open("wb") as held_out,
         source.open("rb") as lines,
     ):
         for row, line in enumerate(lines):
@@ -260,11 +260,10 @@ def _write_sides(source: Path, plan: SplitPlan, folder: Path, on_rows: OnRows) -
             hashes[side].update(line)
             on_rows("Splitting", row + 1)
     num_eval = sum(plan.held_out)
-    both = "".join(one.hexdigest() for one in hashes)
     return _Written(
         num_train=len(plan.held_out) - num_eval,
         num_eval=num_eval,
-        sha256=hashlib.sha256(both.encode()).hexdigest(),
+        sha256=digest_of_sides(one.hexdigest() for one in hashes),
     )
 
 
