@@ -22,11 +22,15 @@ class PageClient:
     Args:
         url: Address of the page, with a slash at its end.
         http: Somebody who has come in, where the page asks who they are.
+
+    Attributes:
+        told: The messages that came up at the edge of the page.
     """
 
     def __init__(self, url: str, *, http: httpx.Client | None = None) -> None:
         self._http = http or httpx.Client(base_url=url, timeout=SECONDS, trust_env=False)
         self._session = secrets.token_hex(6)
+        self.told: list[str] = []
         self.config: dict[str, Any] = self._http.get("config").raise_for_status().json()
         self._ids = {
             one["props"]["elem_id"]: one["id"]
@@ -89,6 +93,8 @@ class PageClient:
 
     def _outcome(self, event_id: str) -> list[Any]:
         for message in self._messages():
+            if message.get("event_id") == event_id and message["msg"] == "log":
+                self.told.append(message["log"])
             if message.get("event_id") == event_id and message["msg"] == "process_completed":
                 assert message["success"], message
                 return list(message["output"]["data"])

@@ -8,6 +8,7 @@ What is on the page stays as it was. Nothing is retried here.
 
 from __future__ import annotations
 
+import errno
 import inspect
 import logging
 import secrets
@@ -23,6 +24,7 @@ from medqlora.errors import MedQLoRAError
 from ui import wording
 
 Handler = Callable[..., Any]
+_DRIVE_IS_AWAY = {errno.ENOTCONN, errno.EIO, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDOUT}
 
 _log = logging.getLogger("medqlora.ui")
 
@@ -65,7 +67,9 @@ def _wrapped(handler: Handler, *, is_silent: bool) -> Handler:
         except Exception as error:
             reference = _record(handler.__name__, error)
             if not is_silent:
-                _show(wording.UNEXPECTED.format(reference=reference))
+                is_away = isinstance(error, OSError) and error.errno in _DRIVE_IS_AWAY
+                told = wording.DRIVE_IS_AWAY if is_away else wording.UNEXPECTED
+                _show(told.format(reference=reference))
             yield gr.skip()
 
     @wraps(handler)

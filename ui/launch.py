@@ -133,6 +133,7 @@ def _serve(
         people_panel.print_keys(access)
     while not stop.wait(UPLOADS_CHECKED_EVERY):
         sweep(private, seconds=UPLOADS_KEPT)
+    access.audit.flush()
     print("Stopping the page; a training that is going on goes on.", flush=True)
     page.close(verbose=False)
 

@@ -22,6 +22,7 @@ from ui import (
     wording,
 )
 from ui.door.visitors import Access
+from ui.patience import be_patient
 from ui.shared import LIGHT, Shared, tab_name
 
 TICK_SECONDS = 1.0
@@ -65,6 +66,7 @@ def build_page(services: Services, access: Access | None = None) -> gr.Blocks:
             people_panel.build(services, access, page)
         gr.HTML(_footer(), elem_id="footer")
         tabs.select(_only_open_tab_ticks(list(timers)), None, list(timers.values()), **LIGHT)
+    be_patient(page, services.folders)
     return page
 
 

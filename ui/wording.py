@@ -56,6 +56,10 @@ UNEXPECTED: Final = (
     "Something went wrong in the program; nothing that was saved is lost. Try again, and if it "
     "comes back, report reference {reference}."
 )
+DRIVE_IS_AWAY: Final = (
+    "The workspace folder does not answer. See that its disk or network share is connected, then "
+    "try again; nothing that was saved is lost. Reference {reference}."
+)
 
 # Opening sentences: what to do here, and where to go next.
 LEADS: Final = {

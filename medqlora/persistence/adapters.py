@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from medqlora.domain.artifacts import SaveResult
 from medqlora.domain.training import TrainingMetadata
 from medqlora.errors import ModelError, NonFiniteLossError, PersistenceError
 from medqlora.persistence.atomic import sync_folder, translated_os_errors, write_json
+from medqlora.persistence.whole_folders import flush_folder, sweep, unfinished
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -49,8 +49,9 @@ class AdapterSaver:
         target = self._adapter_dir
         with translated_os_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(prefix=".adapter-", dir=target.parent))
-            try:
+            sweep(target.parent)
+            with unfinished(target.parent) as place:
+                staging = place / target.name
                 model.save_pretrained(str(staging))
                 _name_base(staging / CONFIG, metadata)
                 # PEFT's own card is a form without answers that names a path of this machine.
@@ -59,12 +60,10 @@ class AdapterSaver:
                     staging / METADATA,
                     {**asdict(metadata), "timestamp": metadata.timestamp.isoformat()},
                 )
+                flush_folder(staging)
                 shutil.rmtree(target, ignore_errors=True)
-                staging.chmod(0o755)
                 staging.rename(target)
                 sync_folder(target.parent)
-            finally:
-                shutil.rmtree(staging, ignore_errors=True)
         with (target / WEIGHTS).open("rb") as weights:
             digest = hashlib.file_digest(weights, "sha256").hexdigest()
         size = sum(file.stat().st_size for file in target.iterdir())

@@ -17,8 +17,9 @@ from typing import Any
 
 from medqlora.domain.review import Rating, Review
 from medqlora.errors import PersistenceError
-from medqlora.persistence.atomic import translated_os_errors, write_json
+from medqlora.persistence.atomic import write_json
 from medqlora.persistence.journal import append_record, read_records
+from medqlora.persistence.whole_folders import made_whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +35,10 @@ class ReviewFolder:
         Raises:
             DiskFullError: No space is left.
         """
-        made = cls(folder / review.review_id)
-        with translated_os_errors(folder):
-            made.path.mkdir(parents=True)
-        write_json(made.path / "review.json", review.to_json())
-        return made
+        path = folder / review.review_id
+        with made_whole(path) as made:
+            write_json(made / "review.json", review.to_json())
+        return cls(path)
 
     @property
     def journal(self) -> Path:

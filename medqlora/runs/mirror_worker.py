@@ -22,7 +22,7 @@ from medqlora.persistence.storage_address import StorageAddress, read_mirror
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.courier import SILENCE_SECONDS, Courier
 from medqlora.runs.mirror_backlog import MirrorBacklog
-from medqlora.runs.process import start_worker, this_process
+from medqlora.runs.process import identity_of, start_worker
 
 POLL_SECONDS = 0.5
 IDLE_SECONDS = 60.0
@@ -121,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
         idle_seconds=options.idle_seconds,
     )
     while (claim := _claim(workspace)) is not None:
-        write_json(workspace.mirror / "worker.json", this_process())
+        write_json(workspace.mirror / "worker.json", identity_of(os.getpid()))
         worker.run()
         os.close(claim)
         # A run may have begun since the last look, while whoever began it still saw the claim.

@@ -24,7 +24,6 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 _JOB = "MEDQLORA_JOB"
 """The variable by which a job's processes are known even after their parent died."""
 
-_SAME_START_SECONDS = 0.5
 _REAP_SECONDS = 5.0
 
 _ENVIRONMENT: Mapping[str, str] = {
@@ -89,12 +88,22 @@ def record_process(worker_file: Path, worker: psutil.Process) -> None:
 
     Written by whoever started it, at once: a server that starts meanwhile finds it.
     """
-    write_json(worker_file, {"pid": worker.pid, "started": worker.create_time()})
+    write_json(worker_file, identity_of(worker.pid))
 
 
-def this_process() -> dict[str, float]:
-    """What identifies this process even after its number was given to another."""
-    return {"pid": os.getpid(), "started": psutil.Process().create_time()}
+def identity_of(pid: int) -> dict[str, int | str]:
+    """What identifies a process even after its number was given to another.
+
+    In ticks since the machine was started, because the time of day may be set while it runs.
+
+    Raises:
+        OSError: It is gone.
+    """
+    # The name of the process, in brackets, may hold anything; see proc(5).
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    ticks = int(fields.rpartition(")")[2].split()[19])
+    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return {"pid": pid, "started_ticks": ticks, "boot": boot}
 
 
 def private_stdout() -> TextIO:
@@ -108,8 +117,9 @@ def recorded_process(worker_file: Path) -> psutil.Process | None:
     """The process that `worker_file` names, if that very process is still running."""
     try:
         record = json.loads(worker_file.read_text(encoding="utf-8"))
+        identity = identity_of(int(record["pid"]))
+        is_same = {name: record[name] for name in identity} == identity
         process = psutil.Process(int(record["pid"]))
-        is_same = abs(process.create_time() - float(record["started"])) < _SAME_START_SECONDS
         is_running = process.status() != psutil.STATUS_ZOMBIE
     except (OSError, ValueError, KeyError, TypeError, psutil.Error):
         return None

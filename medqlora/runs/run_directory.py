@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -35,6 +36,7 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, fold
 from medqlora.errors import PersistenceError
 from medqlora.persistence.atomic import translated_os_errors, write_json
+from medqlora.persistence.whole_folders import made_whole
 from medqlora.persistence.workspace import slug
 from medqlora.runs.event_log import read_events
 
@@ -51,6 +53,10 @@ _RECORDED_PACKAGES = (
 )
 
 
+def _nothing_more(directory: RunDirectory) -> None:
+    """What is asked is all that the job needs."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunDirectory:
     """Paths of one job."""
@@ -58,25 +64,37 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def create(cls, path: Path, spec: JobSpec) -> RunDirectory:
-        """Makes the directory of a new job.
+    def create(
+        cls,
+        path: Path,
+        spec: JobSpec,
+        *,
+        fill: Callable[[RunDirectory], None] = _nothing_more,
+    ) -> RunDirectory:
+        """Makes the directory of a new job: whole, or not at all.
+
+        Args:
+            path: The directory.
+            spec: What is asked.
+            fill: Puts the rest of what the job needs into the directory, which has another path
+                until it is whole.
 
         Raises:
             PersistenceError: Something is there already.
             DiskFullError: No space is left.
         """
         with translated_os_errors(path.parent):
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
+            if path.exists():
                 raise PersistenceError(
                     f"{path.name} exists already.",
                     hint="Choose another folder, or resume the run that is there.",
-                ) from None
-            directory = cls(path)
-            directory.data.mkdir()
-        write_json(path / "run.json", spec.to_json())
-        return directory
+                )
+        with made_whole(path) as folder:
+            made = cls(folder)
+            made.data.mkdir()
+            fill(made)
+            write_json(folder / "run.json", spec.to_json())
+        return cls(path)
 
     @property
     def run_id(self) -> str:

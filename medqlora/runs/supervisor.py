@@ -131,6 +131,8 @@ class RunSupervisor:
         except BaseException:
             worker.kill()  # nobody would know of it
             worker.wait()
+            with suppress(PersistenceError):  # as full as the disk is, its log may take a line
+                close_attempt(self.directory, died(None, self.directory.spec().kind))
             raise
         return worker
 

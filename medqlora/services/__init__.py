@@ -12,6 +12,7 @@ from pathlib import Path
 
 from medqlora.errors import SessionError
 from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.whole_folders import sweep
 from medqlora.persistence.workspace import Workspace
 from medqlora.services.benchmarks import BenchmarkService
 from medqlora.services.chat import ChatService
@@ -19,6 +20,7 @@ from medqlora.services.configuration import ConfigurationService
 from medqlora.services.conversations import ConversationService
 from medqlora.services.datasets import DatasetService
 from medqlora.services.evaluation import EvaluationService
+from medqlora.services.folder_watch import FolderWatch
 from medqlora.services.guidance import GuidanceService
 from medqlora.services.library import LibraryService
 from medqlora.services.mirror import MirrorService
@@ -53,6 +55,7 @@ class Services:
         screening: The PHI screen for what people type.
         mirror: Copies of runs and datasets elsewhere.
         library: Adapters that were made elsewhere.
+        folders: Whether the workspace's folders answer.
     """
 
     workspace: Workspace
@@ -72,6 +75,7 @@ class Services:
     screening: ScreeningService
     mirror: MirrorService
     library: LibraryService
+    folders: FolderWatch
 
     @classmethod
     def open(cls, root: Path, *, mirror: str | None = None) -> Services:
@@ -117,6 +121,7 @@ class Services:
             screening=screening,
             mirror=kept,
             library=LibraryService(workspace),
+            folders=FolderWatch(workspace),
         )
 
     def attach(self) -> None:
@@ -124,16 +129,20 @@ class Services:
 
         Called once, by whoever holds the workspace.
         """
+        for folder in (self.workspace.reviews, self.workspace.uploads):
+            sweep(folder)
         self.datasets.attach()
         self.training.attach()
         self.evaluation.attach()
         self.panel.attach()
         self.benchmarks.attach()
         self.queue.start()
+        self.folders.start()
         self.mirror.watch()
 
     def close(self) -> None:
         """Ends the chat; jobs and copying go on, and the queue waits for the next server."""
+        self.folders.stop()
         self.queue.stop()
         self.chat.close()
         self.mirror.close()

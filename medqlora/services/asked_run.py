@@ -70,9 +70,9 @@ def make_evaluation(
     options = {"max_new_tokens": max_new_tokens}
     spec = asking_spec(run, job_id=path.name, kind="evaluate", name=name, options=options)
     counted = replace(spec, dataset={**spec.dataset, "num_queries": len(entries)})
-    directory = RunDirectory.create(path, counted)
-    write_entries(directory.queries, entries)
-    return directory
+    return RunDirectory.create(
+        path, counted, fill=lambda made: write_entries(made.queries, entries)
+    )
 
 
 def check_request(run: RunDirectory, *, max_new_tokens: int) -> None:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -30,7 +28,7 @@ from medqlora.domain.dataset import ColumnMapping, DatasetCard, MedicalDataEntry
 from medqlora.domain.preparing import Choices, LengthReport, TemplateProof
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import PersistenceError
-from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.whole_folders import remove_whole, sweep
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.measure_job import LENGTHS, PROOFS, TERMS, tokens_folder
 from medqlora.services.identity import dataset_id, is_hub, sha256_of_file
@@ -39,8 +37,6 @@ from medqlora.services.imports import SAMPLE_NAME, ImportService
 PREVIEW_ENTRIES = 100
 
 __all__ = ["DatasetService", "TermFragments", "mean_pieces"]
-
-_TEMPORARY = ".preparing-"
 
 _log = logging.getLogger(__name__)
 
@@ -195,12 +191,7 @@ class DatasetService:
         Raises:
             StorageUnavailableError: There is none of that id.
         """
-        folder = self.folder(dataset_id)
-        with translated_os_errors(self._folder):
-            # Renamed first, so that no list ever shows half of it.
-            doomed = Path(tempfile.mkdtemp(dir=self._folder, prefix=_TEMPORARY))
-            folder.rename(doomed / folder.name)
-            shutil.rmtree(doomed)
+        remove_whole(self.folder(dataset_id))
 
     def start_measuring(self, source_id: str, model_name: str) -> str:
         """Starts counting tokens with a model's tokenizer and returns the job of `imports`.
@@ -250,8 +241,7 @@ class DatasetService:
     def attach(self) -> None:
         """Finds imports that outlived an earlier server and removes what killed ones left."""
         self.imports.attach()
-        for doomed in self._folder.glob(f"{_TEMPORARY}*"):
-            shutil.rmtree(doomed, ignore_errors=True)
+        sweep(self._folder)
 
     def _exists(self, dataset_id: str) -> bool:
         return (self._folder / dataset_id / CARD).is_file()

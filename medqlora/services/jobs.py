@@ -6,7 +6,6 @@ It starts, stops, watches and lists the jobs of one folder. What a job does is i
 from __future__ import annotations
 
 import logging
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot
 from medqlora.errors import ERRORS_BY_CODE, GpuBusyError, MedQLoRAError, PersistenceError
 from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.whole_folders import remove_whole, sweep
 from medqlora.persistence.workspace import Workspace, child
 from medqlora.runs.attempts import nothing_to_resume, settle
 from medqlora.runs.gpu_lease import GpuLease
@@ -28,8 +28,6 @@ from medqlora.runs.run_directory import RunDirectory
 from medqlora.runs.supervisor import STOP_GRACE_SECONDS, RunSupervisor
 
 _T = TypeVar("_T")
-_DELETED = ".deleted"
-"""Folder of what is being deleted."""
 
 _log = logging.getLogger(__name__)
 
@@ -73,9 +71,9 @@ class JobService:
     def attach(self) -> None:
         """Finds jobs that outlived an earlier server and writes the end of those that did not.
 
-        What a killed server was deleting is deleted for good.
+        What a killed process was making or deleting is deleted for good.
         """
-        shutil.rmtree(self._folder / _DELETED, ignore_errors=True)
+        sweep(self._folder)
         for directory in self.directories():
             if directory.run_id in self._watched:
                 continue
@@ -198,11 +196,7 @@ class JobService:
             raise GpuBusyError("This run is still running.", hint="Stop it first.", holder=run_id)
         self._watched.pop(run_id, None)
         self._settled.pop(run_id, None)
-        # Away in one step: a kill in the middle leaves nothing half deleted in any list.
-        doomed = self._folder / _DELETED / run_id
-        doomed.parent.mkdir(exist_ok=True)
-        directory.path.rename(doomed)
-        shutil.rmtree(doomed)
+        remove_whole(directory.path)
 
     def discard(self, run_id: str) -> None:
         """Removes a job with everything it made; one that is at work is stopped instead."""
@@ -210,8 +204,6 @@ class JobService:
             self.delete(run_id)
         except GpuBusyError:
             self.stop(run_id)
-        except FileNotFoundError:
-            return  # somebody else was quicker
 
     def end_all(self, seconds: float) -> None:
         """Asks every job that is at work to stop, and waits until all have, or for `seconds`."""
@@ -242,7 +234,13 @@ class JobService:
                 if lease:
                     lease.close()
                 raise
-            self._launch(directory, lease)
+            try:
+                self._launch(directory, lease)
+            except BaseException:
+                with suppress(MedQLoRAError):
+                    if directory.snapshot().outcome is None:  # else its log says why
+                        remove_whole(directory.path)
+                raise
         return run_id
 
     def _take_machine(self, run_id: str) -> GpuLease | None:

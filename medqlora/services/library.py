@@ -8,8 +8,6 @@ decided by `persistence.archive` and `persistence.foreign_adapter`; nothing of i
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +25,7 @@ from medqlora.persistence.adapters import CONFIG, METADATA, WEIGHTS
 from medqlora.persistence.archive import pack_adapter, unpack_adapter
 from medqlora.persistence.atomic import translated_os_errors, write_json
 from medqlora.persistence.foreign_adapter import ForeignAdapter, check_weights, read_config
+from medqlora.persistence.whole_folders import unfinished
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.event_log import EventLogWriter
 from medqlora.runs.run_directory import RunDirectory, new_run_id, recorded_versions
@@ -57,9 +56,10 @@ class LibraryService:
                 here, or any of it looks like something else.
             DiskFullError: No space is left.
         """
-        with translated_os_errors(self._workspace.uploads):
-            staging = Path(tempfile.mkdtemp(prefix="adapter-", dir=self._workspace.uploads))
-        try:
+        uploads = self._workspace.uploads
+        with translated_os_errors(uploads), unfinished(uploads) as place:
+            staging = place / "adapter"
+            staging.mkdir()
             unpack_adapter(file, staging)
             adapter = read_config(staging / CONFIG)
             name = base_model or _named(adapter)
@@ -70,8 +70,6 @@ class LibraryService:
             check_weights(staging / WEIGHTS, adapter, self._described(config))
             chosen = files.choose_weights(config)
             return self._kept(staging, adapter, chosen.config)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
 
     def export(self, run: RunDirectory, folder: Path) -> Path:
         """Writes the adapter of a run as a zip file into `folder` and returns the file.
@@ -135,19 +133,16 @@ class LibraryService:
             dataset={"name": IMPORTED},
             versions=recorded_versions(),
         )
-        directory = RunDirectory.create(self._workspace.runs / run_id, spec)
-        try:
-            with translated_os_errors(directory.path):
-                directory.train_entries.touch()
-                directory.eval_entries.touch()
-                staging.chmod(0o755)
-                staging.rename(directory.adapter)
-            with EventLogWriter(directory.events, run_id=run_id) as log:
+
+        def fill(made: RunDirectory) -> None:
+            made.train_entries.touch()
+            made.eval_entries.touch()
+            staging.rename(made.adapter)
+            with EventLogWriter(made.events, run_id=run_id) as log:
                 log.append(RunStarted(job="train"))
                 log.append(RunSucceeded())
-        except BaseException:
-            shutil.rmtree(directory.path, ignore_errors=True)
-            raise
+
+        RunDirectory.create(self._workspace.runs / run_id, spec, fill=fill)
         return run_id
 
     def _described(self, config: QLoRAConfig) -> Mapping[str, Any]:

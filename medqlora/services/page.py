@@ -21,7 +21,7 @@ import psutil
 
 from medqlora.errors import SessionError
 from medqlora.persistence.atomic import translated_os_errors, write_json
-from medqlora.runs.process import PROJECT_ROOT, recorded_process
+from medqlora.runs.process import PROJECT_ROOT, identity_of, recorded_process
 
 READY = "medqlora is ready: "
 """What the page prints once it is served; see `ui.launch`."""
@@ -59,8 +59,7 @@ def start_page(workspace: Path, *, port: int, share_link: bool) -> None:
         errors="replace",
         start_new_session=True,
     )
-    started = psutil.Process(process.pid).create_time()
-    write_json(_record(workspace), {"pid": process.pid, "started": started, "port": port})
+    write_json(_record(workspace), {**identity_of(process.pid), "port": port})
     is_ready = threading.Event()
     reader = threading.Thread(
         target=_print_output, args=(process, is_ready), name="medqlora-page", daemon=True

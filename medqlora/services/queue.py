@@ -13,6 +13,7 @@ from medqlora.errors import GpuBusyError, MedQLoRAError
 from medqlora.services.training import TrainingService
 
 POLL_SECONDS = 1.0
+STOP_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -34,10 +35,10 @@ class QueueThread:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends; what waits stays in the queue."""
+        """Ends; what waits stays in the queue. A folder that hangs is not waited for."""
         self._is_over.set()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(STOP_SECONDS)
 
     def _run(self) -> None:
         while not self._is_over.wait(POLL_SECONDS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from medqlora.domain.jobs import JobSpec
 from medqlora.errors import ConfigError, DataError, DiskFullError, MedQLoRAError, PersistenceError
 from medqlora.models.four_bit_copy import WeightsChoice
 from medqlora.models.model_files import ModelFiles
-from medqlora.persistence.atomic import translated_os_errors
+from medqlora.persistence.whole_folders import remove_whole
 from medqlora.persistence.workspace import Workspace
 from medqlora.runs.attempts import can_take_turn, nothing_to_resume, turn_down
 from medqlora.runs.origins import refuse_differences
@@ -70,12 +71,7 @@ class TrainingService(JobService):
         chosen = self._checked(config, dataset_id)
         with self._lock:
             self._refuse_twice(chosen.config, dataset_id)
-            directory = self._make(chosen, dataset_id, path=self._folder / run_id)
-            try:
-                self._queue.add(directory)
-            except BaseException:
-                shutil.rmtree(directory.path, ignore_errors=True)  # it would wait for ever
-                raise
+            self._make(chosen, dataset_id, path=self._folder / run_id, also=self._queue.add)
         return run_id
 
     def _refuse_twice(self, config: QLoRAConfig, dataset_id: str) -> None:
@@ -113,9 +109,10 @@ class TrainingService(JobService):
                     "This run is not in the queue any more.",
                     hint="If its turn has come, stop it instead.",
                 )
-            self._queue.remove(directory)
-            if not self.snapshot(run_id).attempt:
-                shutil.rmtree(directory.path)
+            if self.snapshot(run_id).attempt:
+                self._queue.remove(directory)
+            else:
+                remove_whole(directory.path)
 
     def start_next(self) -> str | None:
         """Starts the next run of the queue and returns its id; None when there is nothing to start.
@@ -203,19 +200,25 @@ class TrainingService(JobService):
         files.require_trainable(config)
         return files.choose_weights(config)
 
-    def _make(self, chosen: WeightsChoice, dataset_id: str, *, path: Path) -> RunDirectory:
+    def _make(
+        self,
+        chosen: WeightsChoice,
+        dataset_id: str,
+        *,
+        path: Path,
+        also: Callable[[RunDirectory], None] | None = None,
+    ) -> RunDirectory:
         card = self._datasets.card(dataset_id)
         source = self._datasets.folder(dataset_id)
+
+        def fill(made: RunDirectory) -> None:
+            shutil.copyfile(source / "train.jsonl", made.train_entries)
+            shutil.copyfile(source / "eval.jsonl", made.eval_entries)
+            if also:
+                also(made)
+
         spec = _spec(path.name, chosen, card, models_dir=self._workspace.models)
-        directory = RunDirectory.create(path, spec)
-        try:
-            with translated_os_errors(directory.path):
-                shutil.copyfile(source / "train.jsonl", directory.train_entries)
-                shutil.copyfile(source / "eval.jsonl", directory.eval_entries)
-        except BaseException:
-            shutil.rmtree(directory.path, ignore_errors=True)  # half a run is none
-            raise
-        return directory
+        return RunDirectory.create(path, spec, fill=fill)
 
     def check_data(self, config: QLoRAConfig, dataset_id: str) -> None:
         """Refuses what must not or cannot be trained on, as far as it is known without a tokenizer.

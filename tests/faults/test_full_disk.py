@@ -118,6 +118,37 @@ def test_a_disk_that_fills_in_the_middle_of_a_save_leaves_the_checkpoint_before(
     assert_one_end_each(services, run_id)
 
 
+def test_a_run_for_which_there_is_no_space_leaves_nothing_that_seems_to_run(
+    services: Services, qa_file: Path, runs_on_disk: Path
+) -> None:
+    """With a page more of space each time, so that the disk is full at another file each time."""
+    card = services.datasets.prepare(qa_file)
+    training = services.training
+    others = runs_on_disk / "others"
+    queued = run_id = ""
+    num_refused = 0
+    for leave in range(0, 40 * 4096, 4096):
+        fill(others, leave=leave)
+        try:
+            queued = queued or training.enqueue(CONFIG, card.dataset_id)
+            fill(others, leave=leave)
+            run_id = training.start(CONFIG, card.dataset_id)
+            break
+        except DiskFullError:
+            num_refused += 1
+            known = {one.run_id: one for one in training.runs()}
+            assert {one.name for one in runs_on_disk.iterdir()} == {*known, "others"}
+            known.pop(queued, None)
+            for one in known.values():  # where there was space to write what happened to it
+                assert one.can_resume
+                training.delete(one.run_id)
+    assert num_refused > 5
+    assert [one.run_id for one in training.queued()] == [queued]
+    others.unlink()
+    training.stop(run_id)
+    wait_for_end(training, run_id)
+
+
 def test_a_folder_that_is_read_only_is_refused_at_the_start(
     services: Services, qa_file: Path, runs_on_disk: Path
 ) -> None:

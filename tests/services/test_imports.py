@@ -241,7 +241,7 @@ def test_a_server_that_restarts_finds_its_import_and_its_drafts(
         datasets.imports.wait(failed)
     running = datasets.imports.start_import(long_file(tmp_path))
     wait_for_rows(datasets.imports, running)
-    doomed = workspace.datasets / ".preparing-of-long-ago"
+    doomed = workspace.datasets / ".unfinished-of-long-ago"
     doomed.mkdir()
 
     restarted = Services.open(workspace.root)
