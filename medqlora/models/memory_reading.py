@@ -103,6 +103,9 @@ def driver_trouble() -> str:
 def _torch_memory() -> tuple[int, int]:
     # Only a process that trains has torch loaded; nobody else should pay for importing it.
     torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
+    try:
+        if torch is None or not torch.cuda.is_available():
+            return 0, 0
+        return torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+    except AttributeError:  # another thread is in the middle of importing it
         return 0, 0
-    return torch.cuda.memory_allocated(), torch.cuda.memory_reserved()

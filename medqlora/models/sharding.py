@@ -125,22 +125,6 @@ def is_sharded(model: nn.Module) -> bool:
     return isinstance(model, FSDPModule)
 
 
-def averaging(model: nn.Module, **options: Any) -> nn.Module:
-    """The sharded `model` with the gradients of what is trained averaged over all processes.
-
-    Args:
-        model: What `shard` was given.
-        options: As `DistributedDataParallel` takes them.
-    """
-    from torch.nn.parallel import DistributedDataParallel
-
-    frozen = [name for name, one in model.named_parameters() if not one.requires_grad]
-    buffers = [name for name, _ in model.named_buffers()]
-    ddp: Any = DistributedDataParallel
-    ddp._set_params_and_buffers_to_ignore_for_model(model, [*frozen, *buffers])
-    return DistributedDataParallel(model, **options)
-
-
 def held_bytes(model: nn.Module) -> int:
     """Bytes of the layers' frozen weights that this process holds."""
     return sum(_local(one).nbytes for layer in _layers(model) for one in _frozen(layer))

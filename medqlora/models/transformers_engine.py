@@ -15,6 +15,7 @@ from bitsandbytes.nn import Linear4bit
 from datasets import Dataset
 from peft import PeftModel, get_peft_model, prepare_model_for_kbit_training
 from safetensors import SafetensorError
+from torch.nn.parallel import DistributedDataParallel
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -38,14 +39,14 @@ class ShardedSFTTrainer(SFTTrainer):
     def _wrap_model(self, model: Any, training: bool = True, dataloader: Any = None) -> Any:
         """Averages gradients itself where the model is sharded.
 
-        accelerate refuses to average over a model with sharded weights, because it would average
-        these as well.
+        accelerate refuses to average over a model with sharded weights, because it would send
+        these around as well; `training.distributed` keeps all frozen ones out of that.
         """
         wrapped = super()._wrap_model(model, training, dataloader)
         if wrapped is not model or not training or not sharding.is_sharded(model):
             return wrapped
         prepared = self.accelerator.prepare_model(model, evaluation_mode=True)
-        return sharding.averaging(prepared, find_unused_parameters=False)
+        return DistributedDataParallel(prepared, find_unused_parameters=False)
 
 
 class TransformersEngine:

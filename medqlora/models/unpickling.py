@@ -25,7 +25,7 @@ DONE, UNSAFE, NOT_WEIGHTS, DISK_FULL, OUT_OF_MEMORY, NOT_CONFINED = 0, 10, 11, 1
 """Exit codes; any other one means that the file is damaged."""
 
 PIECE_BYTES: Final = 2**30
-"""Size of the files that are written, unless a single weight is larger: memory holds two of them,
+"""Size of the files that are written, unless a single weight is larger: memory holds one of them,
 and so does merging an adapter later."""
 
 _MAX_PICKLE_BYTES: Final = 2**26

@@ -23,6 +23,7 @@ from medqlora.errors import ConfigError, TrainingError
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import PeftModel
+    from torch import nn
     from trl import SFTConfig
 
 PATIENCE = timedelta(hours=2)
@@ -97,12 +98,27 @@ def leave() -> None:
         distributed.destroy_process_group()
 
 
-def suit_to_processes(arguments: SFTConfig) -> None:
-    """Sets what the trainer has to know of processes and GPUs."""
+def suit_to_processes(arguments: SFTConfig, model: nn.Module) -> None:
+    """Sets what the trainer has to know of processes and GPUs.
+
+    Args:
+        arguments: The training arguments.
+        model: What will be trained; all processes have loaded the same.
+    """
     arguments.ddp_find_unused_parameters = False  # every adapted layer is used in every pass
     # One process trains on one GPU; with more in sight the library would spread it by
     # DataParallel, which does not take 4-bit weights.
     arguments._n_gpu = min(arguments.n_gpu, 1)
+    if world_size() == 1:
+        return
+    from torch.nn.parallel import DistributedDataParallel
+
+    # By itself DDP would send the frozen weights to every process that has them already, and hold
+    # a copy of the largest ones meanwhile.
+    frozen = [name for name, one in model.named_parameters() if not one.requires_grad]
+    buffers = [name for name, _ in model.named_buffers()]
+    ddp: Any = DistributedDataParallel
+    ddp._set_params_and_buffers_to_ignore_for_model(model, [*frozen, *buffers])
 
 
 def agreed(value: T) -> T:

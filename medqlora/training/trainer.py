@@ -145,7 +145,7 @@ class QLoRATrainer:
             self._arguments.save_strategy = "no"
         # The first point of the held-out loss is the base model's; a resumed run has it already.
         self._arguments.eval_on_start = self._eval_dataset is not None and self._resume_from is None
-        suit_to_processes(self._arguments)
+        suit_to_processes(self._arguments, self._model)
         trainer = self._build(dataset, in_step(callback))
         self._on_ready(self._arguments)
         self._begun_at = time.monotonic()

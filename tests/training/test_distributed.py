@@ -96,6 +96,27 @@ except TrainingError as error:
     assert out.count("refused: The 2 processes ended with different adapters") == 2
 
 
+def test_what_every_process_has_already_is_not_sent_around() -> None:
+    out = in_two_processes("""
+import torch
+from types import SimpleNamespace
+from torch.nn.parallel import DistributedDataParallel
+
+model = torch.nn.ModuleDict({"frozen": torch.nn.Linear(2, 2), "trained": torch.nn.Linear(2, 2)})
+model["frozen"].requires_grad_(False)
+model["trained"].register_buffer("place", torch.zeros(1))
+for one in (*model.parameters(), *model.buffers()):
+    one.data.fill_(rank)
+arguments = SimpleNamespace(n_gpu=2)
+suit_to_processes(arguments, model)
+DistributedDataParallel(model)
+values = [int(model[one].weight[0, 0]) for one in ("frozen", "trained")]
+print(f"process {rank}: {values} {int(model['trained'].place)} {arguments._n_gpu}")
+""")
+    assert "process 0: [0, 0] 0 1" in out
+    assert "process 1: [1, 0] 1 1" in out
+
+
 def test_one_after_the_other_loads_its_model_and_altered_weights_are_refused() -> None:
     out = in_two_processes("""
 from peft import LoraConfig, get_peft_model

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
+
 from medqlora.domain.events import Event, MemorySampled, RunWarned
+from medqlora.models import memory_reading
 from medqlora.training.memory import MemoryMonitor
 from tests.waiting import wait_until
 
@@ -36,3 +40,8 @@ def test_what_is_over_before_the_next_sample_is_due_is_measured_at_its_end() -> 
         wait_until(lambda: samples(events) == 1)
         during = len(events)
     assert samples(events[during:]) == 1
+
+
+def test_a_library_that_is_just_being_imported_is_no_trouble(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", ModuleType("torch"))
+    assert memory_reading._torch_memory() == (0, 0)
