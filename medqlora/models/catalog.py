@@ -11,6 +11,7 @@ On which card a model fits is not written here but computed (`outlook.smallest_c
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from medqlora.config.qlora import EMBEDDED_MODEL
 from medqlora.errors import ModelError
@@ -35,6 +36,8 @@ class CatalogEntry:
         four_bit_copy: A copy that is quantised already, about a third of the download, which needs
             no account; empty where there is none.
         template: Chat template, as Unsloth calls it.
+        brought_template: That of `chat_templates` which is used where the model has none.
+        is_pickled: Whether its maker publishes its weights as pickles only.
         model_type: What its `config.json` says it is, where Unsloth has no kernels for it.
         folder: Where its files lie on this machine, empty for one from a package or the hub.
     """
@@ -49,35 +52,42 @@ class CatalogEntry:
     original: str = ""
     four_bit_copy: str = ""
     template: str = ""
+    brought_template: str = ""
+    is_pickled: bool = False
     model_type: str = ""
     folder: str = ""
+
+
+def _hub(
+    name: str, billion: float, shape: ModelShape, licence: str, note: str, **others: Any
+) -> CatalogEntry:
+    """A model of the hub, with weights in 16 bits."""
+    return CatalogEntry(
+        name=name,
+        billion_parameters=billion,
+        shape=shape,
+        licence=licence,
+        needs_gpu=True,
+        download_gib=round(2e9 * billion / 2**30, 1),
+        note=note,
+        **others,
+    )
 
 
 def _copy(
     name: str,
     original: str,
-    billion_parameters: float,
+    billion: float,
     shape: ModelShape,
     licence: str,
     template: str,
     note: str,
-    *,
-    model_type: str = "",
+    **others: Any,
 ) -> CatalogEntry:
     """A model of the hub as Unsloth copied it."""
-    return CatalogEntry(
-        name=f"unsloth/{name}",
-        billion_parameters=billion_parameters,
-        shape=shape,
-        licence=licence,
-        needs_gpu=True,
-        download_gib=round(2e9 * billion_parameters / 2**30, 1),
-        note=note,
-        original=original,
-        four_bit_copy=f"unsloth/{name}-bnb-4bit",
-        template=template,
-        model_type=model_type,
-    )
+    copy = f"unsloth/{name}-bnb-4bit"
+    others |= {"original": original, "four_bit_copy": copy, "template": template}
+    return _hub(f"unsloth/{name}", billion, shape, licence, note, **others)
 
 
 _LLAMA_32, _LLAMA_31 = "Llama 3.2 Community License", "Llama 3.1 Community License"
@@ -225,16 +235,36 @@ CATALOG: tuple[CatalogEntry, ...] = (
         "deepseek-r1",
         f"Reasons well; {_ALOUD}, at length.",
     ),
+    _hub(
+        "BioMistral/BioMistral-7B",
+        7.24,
+        ModelShape.of(4096, 14_336, 32, (32, 8, 128), 32_000, tied=False),
+        "Apache-2.0",
+        "Mistral 7B that read on in PubMed Central; of 2024, and takes no system prompt.",
+        is_pickled=True,
+    ),
+    _hub(
+        "aaditya/Llama3-OpenBioLLM-8B",
+        8.03,
+        _LLAMA_8B,
+        "Llama 3 Community License",
+        "Llama 3 8B fine-tuned on medical questions in 2024.",
+        brought_template="llama-3",
+        is_pickled=True,
+    ),
+    _hub(
+        "epfl-llm/meditron-7b",
+        6.74,
+        ModelShape.of(4096, 11_008, 32, (32, 32, 128), 32_017, tied=False),
+        "Llama 2 Community License",
+        "Llama 2 7B that read on in PubMed and guidelines: continues text of up to 2,048 tokens, "
+        "was never taught to answer, and may ask for an account.",
+        brought_template="question-answer",
+        is_pickled=True,
+    ),
 )
 
-_PICKLED = (
-    "is published as a pickle only, which may run code when it is read, and not as safetensors"
-)
 UNUSABLE = {
-    "BioMistral/BioMistral-7B": _PICKLED,
-    "aaditya/Llama3-OpenBioLLM-8B": _PICKLED,
-    "epfl-llm/meditron-7b": "continues text and was not taught to answer, so it has no chat "
-    "template",
     "google/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
     "unsloth/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
 }

@@ -140,6 +140,7 @@ class ModelCompatibilityChecker:
             one
             for one in catalog.CATALOG
             if one.name != without
+            and not one.is_pickled  # nobody is led to pickles who did not ask for them
             and (self._gpu is not None or not one.needs_gpu)
             and self._needed(one.shape, config) <= self._available()
         ]

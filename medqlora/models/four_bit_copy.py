@@ -10,8 +10,6 @@ be seen without both, so a run records which it used.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,8 @@ from typing import Any, Self
 from medqlora.config.qlora import TARGET_MODULES, QLoRAConfig
 from medqlora.errors import ModelError
 from medqlora.models import catalog, hub
+from medqlora.models.linked_folder import linked_folder
 from medqlora.models.memory_forecast import ModelShape, forecast, shape_of
-from medqlora.persistence.atomic import translated_os_errors, write_json
 from medqlora.persistence.workspace import slug
 
 OWN = "own"
@@ -77,20 +75,13 @@ class FourBitCopy:
         """
         target = folder / f"{slug(self.name, 'copy')}-{own.name[:12]}-{self.revision[:12]}"
         files = (*_files(own, weights=False), *_files(fetched, weights=True))
-        links = {file.name: file.resolve() for file in files}
         stored = {_QUANTISED: _read(fetched / _CONFIG)[_QUANTISED]}
         about = {**_read(own / _CONFIG), **stored}
-        if _is_joined(target, links, about):
-            return target  # another process may be reading it
-        with translated_os_errors(folder.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(dir=folder))
-            for name, file in links.items():
-                (staging / name).symlink_to(file)
-            write_json(staging / _CONFIG, about)
-            shutil.rmtree(target, ignore_errors=True)
-            staging.rename(target)
-        return target
+        return linked_folder(
+            target,
+            links={file.name: file for file in files},
+            texts={_CONFIG: json.dumps(about, ensure_ascii=False, indent=1)},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,14 +228,6 @@ def _files(folder: Path, *, weights: bool) -> Iterator[Path]:
         is_weights = ".safetensors" in file.name
         if is_weights == weights and file.name != _CONFIG:
             yield file
-
-
-def _is_joined(target: Path, links: Mapping[str, Path], about: Mapping[str, Any]) -> bool:
-    try:
-        is_same = _read(target / _CONFIG) == about
-    except (OSError, ValueError):
-        return False
-    return is_same and all((target / name).resolve() == file for name, file in links.items())
 
 
 def _read(file: Path) -> Mapping[str, Any]:

@@ -82,7 +82,8 @@ def generate(
     _check_length(inputs["input_ids"].shape[1], settings, model)
     # A block of reasoning that the prompt opens belongs to what is said.
     openings = [f"{OPENING}\n" if opens_reasoning(text) else "" for text in texts]
-    rows = _Rows(tokenizer, openings, on_text)
+    ends = _end_tokens(tokenizer)
+    rows = _Rows(tokenizer, openings, on_text, ends=ends)
     options: dict[str, Any] = {"adapter_names": list(adapters)} if carries_adapters(model) else {}
     if settings.temperature > 0:
         options |= {"do_sample": True, "temperature": settings.temperature, "top_p": settings.top_p}
@@ -96,7 +97,7 @@ def generate(
             **options,
             max_new_tokens=settings.max_new_tokens,
             repetition_penalty=settings.repetition_penalty,
-            eos_token_id=tokenizer.eos_token_id,
+            eos_token_id=ends,
             pad_token_id=tokenizer.pad_token_id,
             streamer=rows,
             stopping_criteria=_criteria(should_stop),
@@ -119,6 +120,21 @@ def _as_text(tokenizer: Any, turns: Conversation) -> str:
             hint="Empty the system prompt." if has_system else "Clear the conversation.",
         ) from error
     return str(text)
+
+
+def _end_tokens(tokenizer: Any) -> list[int]:
+    """The tokens at which an answer is over.
+
+    Beside the one that ends a text, the one that the template ends an answer with, where that is
+    another: a model that was taught turns says it, and would otherwise go on with the user's part.
+    """
+    answer = "Answered"
+    said = [{"role": "user", "content": "Asked"}, {"role": "assistant", "content": answer}]
+    text = str(tokenizer.apply_chat_template(said, tokenize=False))
+    after = tokenizer(text.rpartition(answer)[2], add_special_tokens=False)["input_ids"]
+    added = tokenizer.added_tokens_decoder
+    ends = [one for one in after[:1] if one in added and added[one].special]
+    return sorted({tokenizer.eos_token_id, *ends})
 
 
 def carries_adapters(model: Any) -> bool:
@@ -155,8 +171,11 @@ class _Rows:
     Its own streamers take one row only.
     """
 
-    def __init__(self, tokenizer: Any, openings: Sequence[str], on_text: OnText) -> None:
+    def __init__(
+        self, tokenizer: Any, openings: Sequence[str], on_text: OnText, *, ends: Sequence[int]
+    ) -> None:
         self._tokenizer = tokenizer
+        self._ends = ends
         self._openings = openings
         self._ids: list[list[int]] = [[] for _ in openings]
         self._ended: list[float | None] = [None for _ in openings]
@@ -172,7 +191,7 @@ class _Rows:
         for row, token in enumerate(value.flatten().tolist()):
             if self._ended[row] is not None:
                 continue
-            if token == self._tokenizer.eos_token_id:
+            if token in self._ends:
                 self._ended[row] = time.monotonic()
             else:
                 self._ids[row].append(token)

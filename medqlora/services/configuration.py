@@ -17,7 +17,7 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.config.quantization import QuantizationManager
 from medqlora.domain.resources import Choice, EnvironmentConfig, GPUInfo
 from medqlora.errors import ModelError
-from medqlora.models import catalog, embedded, hub, on_disk, outlook
+from medqlora.models import catalog, conversion, embedded, hub, on_disk, outlook, pickled
 from medqlora.models.catalog import CatalogEntry, check_id
 from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
 from medqlora.models.four_bit_copy import ExpectedDownload, expected_download
@@ -59,6 +59,7 @@ class ConfigurationService:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._described: dict[str, Mapping[str, Any]] = {}
+        self._is_pickled: dict[str, bool] = {}
 
     def environment(self) -> EnvironmentConfig:
         """The machine; looked at once."""
@@ -92,13 +93,15 @@ class ConfigurationService:
         if folder:
             return checker.check(folder, config=settings, name=model_name)
         if catalog.entry_for(model_name) or model_name in catalog.UNUSABLE:
+            if pickled.is_listed(model_name):
+                pickled.require_allowed(model_name)
             return checker.check(model_name, config=settings)
         revision = hub.newest_revision(model_name)
         described = hub.fetch_description(model_name, revision)
         self._described[model_name] = hub.fetch_config(model_name, revision)
         report = checker.check(described, config=settings, name=model_name)
         if report.is_anywhere:
-            hub.require_safetensors(model_name, revision)
+            self._is_pickled[model_name] = bool(pickled.pickles_of(model_name, revision))
         return report
 
     def download(self, config: QLoRAConfig) -> ExpectedDownload:
@@ -112,7 +115,13 @@ class ConfigurationService:
         shape = self._shape(name)
         if is_here or shape is None:
             return ExpectedDownload(gib=0.0, message="")
-        return expected_download(config, shape)
+        kept = config.model_revision or hub.last_kept(name)
+        if conversion.is_converted(self._workspace.models, name, kept):
+            return ExpectedDownload(gib=0.0, message="Its converted weights are on this machine.")
+        fetched = expected_download(config, shape)
+        if not self._is_pickled.get(name, pickled.is_listed(name)):
+            return fetched
+        return ExpectedDownload(gib=fetched.gib, message=f"{fetched.message} {pickled.ABOUT}")
 
     def memory(
         self, config: QLoRAConfig, *, card: str | None = None, billion_parameters: float = 0.0

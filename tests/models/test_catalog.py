@@ -18,7 +18,7 @@ from medqlora.models.compatibility import ModelCompatibilityChecker
 from medqlora.models.memory_forecast import shape_of, typical_shape
 from medqlora.models.outlook import CARDS, DEFAULT_MODELS, default_model, outlook, smallest_card
 
-FROM_HUB = [one for one in CATALOG if one.needs_gpu]
+FROM_HUB = [one for one in CATALOG if one.four_bit_copy]
 
 
 @pytest.fixture(scope="module")
