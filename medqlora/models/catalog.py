@@ -83,7 +83,9 @@ def _copy(
 _LLAMA_32, _LLAMA_31 = "Llama 3.2 Community License", "Llama 3.1 Community License"
 _LLAMA_8B = ModelShape.of(4096, 14_336, 32, (32, 8, 128), 128_256, tied=False)
 _QWEN_4B = ModelShape.of(2560, 9728, 36, (32, 8, 128), 151_936, tied=True)
+_GEMMA_4B = ModelShape.of(2560, 10_240, 34, (8, 4, 256), 262_208, tied=True, pictures=419_816_304)
 _ALOUD = "thinks aloud before it answers"
+_PICTURES = "it also reads pictures, is trained on text here, and with the slower engine"
 
 CATALOG: tuple[CatalogEntry, ...] = (
     CatalogEntry(
@@ -123,6 +125,16 @@ CATALOG: tuple[CatalogEntry, ...] = (
         _LLAMA_31,
         "llama-3.1",
         "The usual size for medical fine-tunes.",
+    ),
+    _copy(
+        "medgemma-4b-it",
+        "google/medgemma-4b-it",
+        4.3,
+        _GEMMA_4B,
+        "Health AI Developer Foundations terms of use",
+        "gemma-3",
+        f"Made for medicine by Google; {_PICTURES}.",
+        model_type="gemma3",
     ),
     _copy(
         "medgemma-27b-text-it",
@@ -204,8 +216,28 @@ CATALOG: tuple[CatalogEntry, ...] = (
         ModelShape.of(1152, 6912, 26, (4, 1, 256), 262_144, tied=True),
         "Gemma Terms of Use",
         "gemma-3",
-        "Small; the larger ones of its family also read pictures and cannot be trained here.",
+        "Small; trained with the slower engine.",
         model_type="gemma3_text",
+    ),
+    _copy(
+        "gemma-3-4b-it",
+        "google/gemma-3-4b-it",
+        4.3,
+        _GEMMA_4B,
+        "Gemma Terms of Use",
+        "gemma-3",
+        f"A general model; {_PICTURES}.",
+        model_type="gemma3",
+    ),
+    _copy(
+        "gemma-3-12b-it",
+        "google/gemma-3-12b-it",
+        12.19,
+        ModelShape.of(3840, 15_360, 48, (16, 8, 256), 262_208, tied=True, pictures=421_290_864),
+        "Gemma Terms of Use",
+        "gemma-3",
+        f"A large general model; {_PICTURES}.",
+        model_type="gemma3",
     ),
     _copy(
         "DeepSeek-R1-Distill-Qwen-1.5B",
@@ -235,8 +267,6 @@ UNUSABLE = {
     "aaditya/Llama3-OpenBioLLM-8B": _PICKLED,
     "epfl-llm/meditron-7b": "continues text and was not taught to answer, so it has no chat "
     "template",
-    "google/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
-    "unsloth/medgemma-4b-it": "also reads pictures, and such models cannot be trained here",
 }
 """Medical models that people ask for and that cannot be trained as their makers publish them (the
 hub's pages of 2024 to 2026); a copy in the workspace is judged by its own files."""

@@ -20,6 +20,7 @@ from medqlora.errors import ModelError
 from medqlora.models import catalog, embedded, hub, on_disk, outlook
 from medqlora.models.catalog import CatalogEntry, check_id
 from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
+from medqlora.models.compute_dtype import choose_compute_dtype
 from medqlora.models.four_bit_copy import ExpectedDownload, expected_download
 from medqlora.models.memory_forecast import ModelShape, shape_of, typical_shape
 from medqlora.models.outlook import MemoryOutlook
@@ -153,7 +154,7 @@ class ConfigurationService:
 
     def smallest_card(self, model_name: str) -> str | None:
         """The smallest card on which a model of `models()` trains; None where it is not known."""
-        entry = next((one for one in self.models() if one.name == model_name), None)
+        entry = self._entry(model_name)
         if entry is None:
             return None
         return outlook.smallest_card(entry.shape, model_type=entry.model_type or None)
@@ -182,17 +183,11 @@ class ConfigurationService:
             several = self._suited_to_number(config, gpu, shape)
             config = several.config
             choices += several.choices
-        changes = suited_to_card(config, gpu)
         if gpu:
-            choices += [
-                Choice(
-                    name=name,
-                    value=str(value),
-                    reason=f"Chosen for {gpu.total_gib:.0f} GiB of {gpu.name}.",
-                )
-                for name, value in changes.items()
-            ]
-        return Suggestion(config=config.changed(**changes), choices=tuple(choices))
+            suited = _suited_to_card(config, gpu, self._model_type(model_name))
+            config = suited.config
+            choices += suited.choices
+        return Suggestion(config=config, choices=tuple(choices))
 
     def complete(self, values: Mapping[str, Any], *, num_train: int | None = None) -> QLoRAConfig:
         """Settings from a file; those that are not given are what suits.
@@ -220,9 +215,16 @@ class ConfigurationService:
         """
         return QLoRAConfig.from_dict(values)
 
+    def _entry(self, model_name: str) -> CatalogEntry | None:
+        return next((one for one in self.models() if one.name == model_name), None)
+
     def _shape(self, model_name: str) -> ModelShape | None:
-        entry = next((one for one in self.models() if one.name == model_name), None)
+        entry = self._entry(model_name)
         return entry.shape if entry else shape_of(self._described.get(model_name, {}))
+
+    def _model_type(self, model_name: str) -> str | None:
+        entry, described = self._entry(model_name), self._described.get(model_name, {})
+        return entry.model_type if entry else described.get("model_type")
 
     def _about(self, model_name: str) -> Mapping[str, Any]:
         """A model's `config.json`: from the disk, from the package, or from the hub."""
@@ -285,3 +287,13 @@ class ConfigurationService:
     @cached_property
     def _environment(self) -> EnvironmentConfig:
         return ColabResourceDetector(workspace=self._workspace.root).configure_environment()
+
+
+def _suited_to_card(config: QLoRAConfig, gpu: GPUInfo, model_type: str | None) -> Suggestion:
+    changes = suited_to_card(config, gpu)
+    computed = choose_compute_dtype(config.changed(**changes), model_type=model_type)
+    changes["compute_dtype"] = computed.config.compute_dtype
+    usual = f"Chosen for {gpu.total_gib:.0f} GiB of {gpu.name}."
+    reasons = dict.fromkeys(changes, usual) | {"compute_dtype": computed.reason or usual}
+    choices = [Choice(name=one, value=str(changes[one]), reason=reasons[one]) for one in changes]
+    return Suggestion(config=computed.config, choices=tuple(choices))
