@@ -10,6 +10,7 @@ from typing import Any
 from medqlora.config.qlora import EMBEDDED_MODEL
 from medqlora.errors import ModelError
 from medqlora.models import catalog, embedded
+from medqlora.models.language_part import PICTURE_ARCHITECTURES
 
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
 """How transformers names the classes of models that continue a text."""
@@ -44,8 +45,15 @@ def described(
 def not_causal(name: str, about: Mapping[str, Any]) -> list[str]:
     """The problem of a model that does something else than continue a text, if it does."""
     kinds = [str(one) for one in about.get("architectures") or ()]
-    if not kinds or any(one.endswith(CAUSAL_ENDINGS) for one in kinds):
+    if not kinds or any(
+        one.endswith(CAUSAL_ENDINGS) or one in PICTURE_ARCHITECTURES for one in kinds
+    ):
         return []
+    if "text_config" in about and "vision_config" in about:
+        return [
+            f"{name} also reads pictures ({kinds[0]}); of such models only Gemma 3 and those made "
+            "of it, such as MedGemma, can be trained here."
+        ]
     return [f"{name} is a {kinds[0]}, which does not continue text and cannot answer questions."]
 
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 from medqlora.config.qlora import TARGET_MODULES, QLoRAConfig
 from medqlora.errors import ModelError
 from medqlora.models import catalog, hub
+from medqlora.models.language_part import names_picture_module
 from medqlora.models.linked_folder import linked_folder
 from medqlora.models.memory_forecast import ModelShape, forecast, shape_of
 from medqlora.persistence.workspace import slug
@@ -241,9 +242,11 @@ def _why_own(config: QLoRAConfig) -> str:
 
 def _names_layer(skipped: str) -> bool:
     parts = skipped.split(".")
-    return "layers" in parts or parts[-1] in TARGET_MODULES
+    is_layer = "layers" in parts or parts[-1] in TARGET_MODULES
+    return is_layer and not names_picture_module(skipped)
 
 
 def _fetched_gib(shape: ModelShape, config: QLoRAConfig) -> float:
-    # Files hold embeddings in 16 bits, as Unsloth keeps them in memory.
-    return forecast(shape, config, engine="unsloth").weights_gib
+    # In files embeddings have 16 bits, as Unsloth keeps them in memory; so has what reads pictures.
+    text = forecast(shape, config, engine="unsloth").weights_gib
+    return text + 2 * shape.picture_parameters / 2**30

@@ -18,6 +18,7 @@ import psutil
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.errors import ConfigError, ModelError
 from medqlora.models import catalog, conversion, embedded, hub, on_disk, pickled
+from medqlora.models.catalog_entry import CatalogEntry
 from medqlora.models.chat_templates import FILE as CHAT_TEMPLATE
 from medqlora.models.chat_templates import missing_template
 from medqlora.models.compatibility import ModelCompatibilityChecker
@@ -236,7 +237,7 @@ class ModelFiles:
         return self._revisions[name]
 
 
-def _local(entry: catalog.CatalogEntry) -> str:
+def _local(entry: CatalogEntry) -> str:
     if not Path(entry.folder).is_dir():
         raise ModelError(
             f"The folder of {entry.name}, {entry.folder}, is not there.",
