@@ -16,7 +16,7 @@ import pytest
 from medqlora.models import embedded
 from medqlora.persistence.workspace import Workspace
 from medqlora.services import Services
-from tests.tiny_model import build_tiny_model
+from tests.tiny_model import build_tiny_model, build_tiny_picture_model
 from tests.waiting import wait_for_end
 
 # Threads that wait for each other crawl on a machine that is shared. Set before torch is imported.
@@ -30,6 +30,14 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a two-layer Llama with a tokenizer and a chat template."""
     folder = tmp_path_factory.mktemp("tiny") / "model"
     build_tiny_model(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_picture_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a small Gemma 3 that also reads pictures."""
+    folder = tmp_path_factory.mktemp("pictures") / "model"
+    build_tiny_picture_model(folder)
     return folder
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from medqlora.data.tokenizer import IGNORED_LABEL, EncodedEntry, MedicalTokenizer
 from medqlora.domain.dataset import MedicalDataEntry
 from medqlora.errors import ModelError
-from medqlora.models.generation import carries_adapters
+from medqlora.models.generation import carries_adapters, context_length
 
 
 def reference_losses(
@@ -26,7 +26,7 @@ def reference_losses(
     if not entry.answer.strip():
         return None, None
     try:
-        encoder = MedicalTokenizer(tokenizer, max_seq_length=model.config.max_position_embeddings)
+        encoder = MedicalTokenizer(tokenizer, max_seq_length=context_length(model))
         encoded = encoder.encode(entry)
     except ModelError:
         return None, None

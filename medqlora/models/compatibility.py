@@ -112,8 +112,6 @@ class ModelCompatibilityChecker:
             return self._too_old(name, settings)
         problems = not_causal(name, about) if about is not None else []
         problems = problems or without_template(name, folder)
-        if folder is None and name in catalog.UNUSABLE:
-            problems.append(f"{name} {catalog.UNUSABLE[name]}.")
         is_anywhere = not problems
         remarks = []
         shape = shape_of(about) if about is not None else _catalogued(name)
@@ -140,6 +138,7 @@ class ModelCompatibilityChecker:
             one
             for one in catalog.CATALOG
             if one.name != without
+            and not one.is_pickled  # nobody is led to pickles who did not ask for them
             and (self._gpu is not None or not one.needs_gpu)
             and self._needed(one.shape, config) <= self._available()
         ]

@@ -9,7 +9,8 @@ from typing import Any
 
 from medqlora.config.qlora import EMBEDDED_MODEL
 from medqlora.errors import ModelError
-from medqlora.models import embedded
+from medqlora.models import catalog, embedded
+from medqlora.models.language_part import PICTURE_ARCHITECTURES
 
 CAUSAL_ENDINGS = ("ForCausalLM", "LMHeadModel")
 """How transformers names the classes of models that continue a text."""
@@ -44,23 +45,37 @@ def described(
 def not_causal(name: str, about: Mapping[str, Any]) -> list[str]:
     """The problem of a model that does something else than continue a text, if it does."""
     kinds = [str(one) for one in about.get("architectures") or ()]
-    if not kinds or any(one.endswith(CAUSAL_ENDINGS) for one in kinds):
+    if not kinds or any(
+        one.endswith(CAUSAL_ENDINGS) or one in PICTURE_ARCHITECTURES for one in kinds
+    ):
         return []
+    if "text_config" in about and "vision_config" in about:
+        return [
+            f"{name} also reads pictures ({kinds[0]}); of such models only Gemma 3 and those made "
+            "of it, such as MedGemma, can be trained here."
+        ]
     return [f"{name} is a {kinds[0]}, which does not continue text and cannot answer questions."]
 
 
 def without_template(name: str, folder: Path | None) -> list[str]:
     """The problem of a model that cannot be asked questions, if it cannot."""
-    templates = ("chat_template.jinja", "chat_template.json")
-    if folder is None or any((folder / one).is_file() for one in templates):
-        return []
-    try:
-        about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        about = {}
-    if about.get("chat_template"):
+    entry = catalog.entry_for(name)
+    is_brought = entry is not None and bool(entry.brought_template)
+    if folder is None or is_brought or has_template(folder):
         return []
     return [
         f"{name} has no chat template, so it cannot be trained on questions and answers; "
         "instruction-tuned models have one."
     ]
+
+
+def has_template(folder: Path) -> bool:
+    """Whether the files of a model say how a conversation is written."""
+    templates = ("chat_template.jinja", "chat_template.json")
+    if any((folder / one).is_file() for one in templates):
+        return True
+    try:
+        about = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(about, dict) and bool(about.get("chat_template"))

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import ModelError
 from medqlora.models.engine import ModelEngine
+from medqlora.models.language_part import PICTURE_MODULES
 
 CHOOSE_HINT = "Choose the engine auto or transformers on Configure."
 INSTALL_HINT = (
@@ -106,6 +107,10 @@ _OBSTACLES = (
     _Obstacle(
         lambda case: case.config.is_sharded,
         "Unsloth keeps the whole model on every GPU, and this one is shared out over them",
+    ),
+    _Obstacle(
+        lambda case: case.model_type in PICTURE_MODULES,
+        "this model also reads pictures, and only transformers trains its language part alone",
     ),
     _Obstacle(
         lambda case: case.model_type is not None and case.model_type not in KERNEL_MODEL_TYPES,

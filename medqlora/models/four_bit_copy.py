@@ -10,8 +10,6 @@ be seen without both, so a run records which it used.
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,9 @@ from typing import Any, Self
 from medqlora.config.qlora import TARGET_MODULES, QLoRAConfig
 from medqlora.errors import ModelError
 from medqlora.models import catalog, hub
+from medqlora.models.language_part import names_picture_module
+from medqlora.models.linked_folder import linked_folder
 from medqlora.models.memory_forecast import ModelShape, forecast, shape_of
-from medqlora.persistence.atomic import translated_os_errors, write_json
 from medqlora.persistence.workspace import slug
 
 OWN = "own"
@@ -77,20 +76,13 @@ class FourBitCopy:
         """
         target = folder / f"{slug(self.name, 'copy')}-{own.name[:12]}-{self.revision[:12]}"
         files = (*_files(own, weights=False), *_files(fetched, weights=True))
-        links = {file.name: file.resolve() for file in files}
         stored = {_QUANTISED: _read(fetched / _CONFIG)[_QUANTISED]}
         about = {**_read(own / _CONFIG), **stored}
-        if _is_joined(target, links, about):
-            return target  # another process may be reading it
-        with translated_os_errors(folder.parent):
-            folder.mkdir(parents=True, exist_ok=True)
-            staging = Path(tempfile.mkdtemp(dir=folder))
-            for name, file in links.items():
-                (staging / name).symlink_to(file)
-            write_json(staging / _CONFIG, about)
-            shutil.rmtree(target, ignore_errors=True)
-            staging.rename(target)
-        return target
+        return linked_folder(
+            target,
+            links={file.name: file for file in files},
+            texts={_CONFIG: json.dumps(about, ensure_ascii=False, indent=1)},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,14 +231,6 @@ def _files(folder: Path, *, weights: bool) -> Iterator[Path]:
             yield file
 
 
-def _is_joined(target: Path, links: Mapping[str, Path], about: Mapping[str, Any]) -> bool:
-    try:
-        is_same = _read(target / _CONFIG) == about
-    except (OSError, ValueError):
-        return False
-    return is_same and all((target / name).resolve() == file for name, file in links.items())
-
-
 def _read(file: Path) -> Mapping[str, Any]:
     about: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return about
@@ -258,9 +242,11 @@ def _why_own(config: QLoRAConfig) -> str:
 
 def _names_layer(skipped: str) -> bool:
     parts = skipped.split(".")
-    return "layers" in parts or parts[-1] in TARGET_MODULES
+    is_layer = "layers" in parts or parts[-1] in TARGET_MODULES
+    return is_layer and not names_picture_module(skipped)
 
 
 def _fetched_gib(shape: ModelShape, config: QLoRAConfig) -> float:
-    # Files hold embeddings in 16 bits, as Unsloth keeps them in memory.
-    return forecast(shape, config, engine="unsloth").weights_gib
+    # In files embeddings have 16 bits, as Unsloth keeps them in memory; so has what reads pictures.
+    text = forecast(shape, config, engine="unsloth").weights_gib
+    return text + 2 * shape.picture_parameters / 2**30

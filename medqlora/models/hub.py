@@ -1,10 +1,12 @@
 """Fetches models from the hub, or only what describes one; every refusal in one sentence.
 
-Nothing of it is run: weights are safetensors, and no code is fetched.
+Nothing of it is run: weights are safetensors, and no code is fetched. Of a model that has pickles
+alone, `conversion` asks for one file at a time.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -12,15 +14,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from medqlora.config.qlora import EMBEDDED_MODEL
-from medqlora.errors import ModelError
+from medqlora.errors import DiskFullError, ModelError
 from medqlora.models.catalog import CATALOG
 
 _DESCRIPTION = ["*.json", "*.jinja", "tokenizer.model", "merges.txt"]
 _WEIGHTS = ["*.safetensors"]
 _CHECKED = ["config.json", "tokenizer_config.json", "chat_template.*"]
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json")
-_INDEX = "model.safetensors.index.json"
-_OTHER_WEIGHTS = (".bin", ".pt", ".pth", ".ckpt", ".h5", ".msgpack", ".gguf", ".onnx")
+
+INDEX = "model.safetensors.index.json"
+"""Which file holds which weight."""
 
 ANSWER_SECONDS = 10.0
 
@@ -66,8 +69,6 @@ def fetch(model_name: str, revision: str, *, needs_weights: bool = True) -> Path
     kept = _kept(model_name, revision, files)
     if kept and (_has_all_weights(kept) if needs_weights else _has_tokenizer(kept)):
         return kept
-    if needs_weights:
-        require_safetensors(model_name, revision)
     return _fetch(model_name, revision, files)
 
 
@@ -90,32 +91,44 @@ def has_weights(model_name: str, revision: str) -> bool:
     return kept is not None and _has_all_weights(kept)
 
 
-def require_safetensors(model_name: str, revision: str) -> None:
-    """Refuses a model whose weights would have to be unpickled, or are in no format read here.
+def files_of(model_name: str, revision: str) -> Mapping[str, int]:
+    """The names of a model's files, with their sizes in bytes; one that is not told is 0.
 
     Raises:
-        ModelError: They are, or the hub cannot be asked.
+        ModelError: As `fetch`.
     """
-    if has_weights(model_name, revision):
-        return
     from huggingface_hub import HfApi
 
-    def ask(token: str | None) -> list[str]:
+    def ask(token: str | None) -> dict[str, int]:
         about = HfApi().model_info(
-            model_name, revision=revision, timeout=ANSWER_SECONDS, token=token
+            model_name,
+            revision=revision,
+            timeout=ANSWER_SECONDS,
+            files_metadata=True,
+            token=token,
         )
-        return [one.rfilename for one in about.siblings or ()]
+        return {one.rfilename: one.size or 0 for one in about.siblings or ()}
 
-    files = _asked(model_name, ask, revision=revision)
-    if "config.json" not in files or any(one.endswith(".safetensors") for one in files):
-        return  # without a description it is refused for that
-    kinds = sorted({end for end in _OTHER_WEIGHTS for one in files if one.endswith(end)})
-    found = f"as {', '.join(kinds)} files only" if kinds else "without weights"
-    raise ModelError(
-        f"{model_name} is published {found}, and not as safetensors. Pickled weights may run code "
-        "when they are read, so they are not fetched.",
-        hint="Choose a copy of it in safetensors, convert it yourself and put it into the "
-        f"workspace's folder models, or choose {EMBEDDED_MODEL}.",
+    return _asked(model_name, ask, revision=revision)
+
+
+def fetch_file(model_name: str, file: str, revision: str, folder: Path) -> Path:
+    """Fetches one file into `folder`, past the hub's cache; an interrupted download goes on.
+
+    Raises:
+        ModelError: As `fetch`.
+        DiskFullError: No space is left.
+    """
+    from huggingface_hub import hf_hub_download
+
+    return Path(
+        _asked(
+            model_name,
+            lambda token: hf_hub_download(
+                model_name, file, revision=revision, local_dir=folder, token=token
+            ),
+            revision=revision,
+        )
     )
 
 
@@ -183,7 +196,7 @@ def _fetch(model_name: str, revision: str, files: list[str]) -> Path:
 def _has_all_weights(folder: Path) -> bool:
     # A download that was interrupted leaves whole files, but not all of them.
     try:
-        index = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
         files = set(index["weight_map"].values())
     except FileNotFoundError:
         return any("-of-" not in one.name for one in folder.glob(_WEIGHTS[0]))
@@ -245,6 +258,11 @@ def _asked(model_name: str, ask: Callable[[str | None], _Answer], *, revision: s
             hint="Check the spelling, or set HF_TOKEN for a private one.",
         ) from error
     except (HfHubHTTPError, OSError) as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFullError(
+                f"The disk was full while {model_name} was fetched.",
+                hint="Free some space, then try again.",
+            ) from error
         raise ModelError(
             f"The model {model_name} could not be fetched ({type(error).__name__}).",
             hint=f"Check the network and try again, or choose {EMBEDDED_MODEL}.",

@@ -16,6 +16,7 @@ from medqlora.domain.resources import MemoryStats
 from medqlora.errors import ModelError
 from medqlora.models import catalog
 from medqlora.models.compatibility import ModelCompatibilityChecker, compatibility_report
+from medqlora.models.compute_dtype import ComputeDtypeChoice, choose_compute_dtype
 from medqlora.models.engine import LoadedModel, ModelEngine
 from medqlora.models.engine_choice import EngineChoice, choose_engine, obstacle, this_machine
 from medqlora.models.memory_forecast import ModelShape, shape_of
@@ -71,6 +72,7 @@ class QuantizedModelLoader:
             config = config.changed(shard_weights="no")
         if adapter_path:
             compatibility_report(adapter_path, config.model_name).require()
+        config = self.choose_compute_dtype(config).config
         self._engine = engine or self.choose_engine(config).engine
         source = self.find(config)
         self._config = config
@@ -102,6 +104,14 @@ class QuantizedModelLoader:
             ModelError: The model cannot be fetched, or the engine asked for cannot be used.
         """
         return choose_engine(config, model_type=self.files.about(config).get("model_type"))
+
+    def choose_compute_dtype(self, config: QLoRAConfig) -> ComputeDtypeChoice:
+        """What the model of `config` is computed in on this machine.
+
+        Raises:
+            ModelError: The model cannot be fetched.
+        """
+        return choose_compute_dtype(config, model_type=self.files.about(config).get("model_type"))
 
     def choose_sharding(self, config: QLoRAConfig) -> ShardingChoice:
         """Whether a run of `config` on this machine shares out the model over its processes.

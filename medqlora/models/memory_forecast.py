@@ -16,6 +16,7 @@ from typing import Any
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.config.quantization import weights_gib
 from medqlora.models.engine_memory import ENGINES, EngineMemory
+from medqlora.models.language_part import picture_parameters, text_part
 
 _GIB = 2**30
 
@@ -47,6 +48,7 @@ class ModelShape:
         vocab_size: Tokens it knows.
         layer_parameters: Weights of all layers together, which are quantised.
         embedding_parameters: Weights of the embeddings and the output layer, which are not.
+        picture_parameters: Weights that read pictures; they are fetched, and let go once loaded.
     """
 
     hidden_size: int
@@ -57,6 +59,7 @@ class ModelShape:
     vocab_size: int
     layer_parameters: float
     embedding_parameters: float
+    picture_parameters: float = 0.0
 
     @classmethod
     def of(
@@ -69,6 +72,7 @@ class ModelShape:
         *,
         tied: bool,
         num_experts: int = 1,
+        pictures: float = 0.0,
     ) -> ModelShape:
         """A shape with its weights counted.
 
@@ -80,6 +84,7 @@ class ModelShape:
             vocab_size: Tokens it knows.
             tied: Whether embeddings and output layer are one matrix.
             num_experts: Feed-forward parts a layer.
+            pictures: Weights that read pictures.
         """
         query_heads, key_heads, head_size = heads
         attention = 2 * hidden_size * head_size * (query_heads + key_heads)
@@ -93,12 +98,14 @@ class ModelShape:
             vocab_size=vocab_size,
             layer_parameters=num_layers * (attention + inner),
             embedding_parameters=vocab_size * hidden_size * (1 if tied else 2),
+            picture_parameters=pictures,
         )
 
     @property
     def billion_parameters(self) -> float:
         """Size in billions of parameters."""
-        return (self.layer_parameters + self.embedding_parameters) / 1e9
+        text = self.layer_parameters + self.embedding_parameters
+        return (text + self.picture_parameters) / 1e9
 
     def adapter_parameters(self, config: QLoRAConfig) -> int:
         """Weights of the adapter that the settings ask for."""
@@ -167,14 +174,15 @@ _LARGEST_TIED = 5.0
 
 def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
     """The shape that a model's `config.json` describes, or None where it says too little."""
-    text = config.get("text_config", config)
     try:
+        text = text_part(config)
         hidden, layers = int(text["hidden_size"]), int(text["num_hidden_layers"])
         vocabulary, heads = int(text["vocab_size"]), int(text["num_attention_heads"])
         head_size = int(text.get("head_dim") or hidden // heads)
         key_heads = int(text.get("num_key_value_heads") or heads)
         inner = int(text.get("intermediate_size") or 4 * hidden)
         experts = int(text.get("num_local_experts") or text.get("num_experts") or 1)
+        pictures = picture_parameters(config)
     except (KeyError, TypeError, ValueError, ZeroDivisionError, AttributeError):
         return None
     return ModelShape.of(
@@ -185,6 +193,7 @@ def shape_of(config: Mapping[str, Any]) -> ModelShape | None:
         vocabulary,
         tied=text.get("tie_word_embeddings", config.get("tie_word_embeddings", False)),
         num_experts=experts,
+        pictures=pictures,
     )
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import psutil
 
 from medqlora.errors import DiskFullError, ModelError, PersistenceError
+from medqlora.models.language_part import module_name
 from medqlora.persistence.adapters import CARD, CONFIG, WEIGHTS
 from medqlora.persistence.atomic import sync_folder, translated_os_errors
 from medqlora.persistence.foreign_adapter import ForeignAdapter, read_config
@@ -105,8 +106,8 @@ class _Deltas:
         self.num_layers = len(places)
 
     def added(self, name: str, weight: torch.Tensor) -> torch.Tensor:
-        """The weight called `name` with the adapter's part, in the type it had."""
-        place = self._left.pop(name, None)
+        """The weight that the file calls `name` with the adapter's part, in the type it had."""
+        place = self._left.pop(module_name(name), None)
         if place is None:
             return weight
         about = self._about

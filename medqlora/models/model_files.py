@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ import psutil
 
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.errors import ConfigError, ModelError
-from medqlora.models import catalog, embedded, hub, on_disk
+from medqlora.models import catalog, conversion, embedded, hub, on_disk, pickled
+from medqlora.models.catalog_entry import CatalogEntry
+from medqlora.models.chat_templates import FILE as CHAT_TEMPLATE
+from medqlora.models.chat_templates import missing_template
 from medqlora.models.compatibility import ModelCompatibilityChecker
 from medqlora.models.four_bit_copy import (
     COPIES,
@@ -26,8 +30,9 @@ from medqlora.models.four_bit_copy import (
     choose_weights,
     refuse_other,
 )
+from medqlora.models.linked_folder import linked_folder
 from medqlora.models.memory_reading import detect_gpu
-from medqlora.persistence.workspace import DEFAULT_ROOT
+from medqlora.persistence.workspace import DEFAULT_ROOT, slug
 
 _GIB = 2**30
 
@@ -50,6 +55,7 @@ class ModelFiles:
         self._models_dir = models_dir or DEFAULT_ROOT / "models"
         self._on_progress = on_progress
         self._revisions: dict[str, str] = {}
+        self._pickles: dict[tuple[str, str], Mapping[str, int]] = {}
 
     def require_trainable(
         self, config: QLoRAConfig, checker: ModelCompatibilityChecker | None = None
@@ -78,7 +84,7 @@ class ModelFiles:
             described = hub.fetch_description(name, revision)
             judge.check(described, config=config, name=name).require()
             if FourBitCopy.of(config) is None:
-                hub.require_safetensors(name, revision)
+                self._is_pickled(name, revision)
 
     def choose_weights(self, config: QLoRAConfig) -> WeightsChoice:
         """`config` with what it will be trained on: the model's commit, and whose files are loaded.
@@ -97,7 +103,11 @@ class ModelFiles:
                     hint="Leave base_weights out.",
                 )
             return WeightsChoice(config=pinned.changed(base_weights=OWN), reason="")
-        return choose_weights(pinned)
+        chosen = choose_weights(pinned)
+        place = (config.model_name, chosen.config.model_revision)
+        if pickled.is_listed(config.model_name) or self._pickles.get(place):
+            return replace(chosen, reason=f"{chosen.reason} {pickled.ABOUT}")
+        return chosen
 
     def pinned(self, config: QLoRAConfig) -> QLoRAConfig:
         """`config` with the commit of its base model, where that comes from the hub.
@@ -139,10 +149,14 @@ class ModelFiles:
             return _local(entry)
         folder = on_disk.folder_of(self._models_dir, model_name)
         if folder:
-            return str(folder)
+            return str(self._completed(model_name, folder))
         self._on_progress(f"Fetching {model_name}", 0.0)
         commit = self._revision_of(QLoRAConfig(model_name, model_revision=revision))
-        return str(hub.fetch(model_name, commit, needs_weights=needs_weights))
+        if needs_weights and self._is_pickled(model_name, commit):
+            own = hub.fetch(model_name, commit, needs_weights=False)
+            return str(self._completed(model_name, own, self._converted(model_name, commit, own)))
+        own = hub.fetch(model_name, commit, needs_weights=needs_weights)
+        return str(self._completed(model_name, own))
 
     def about(self, config: QLoRAConfig) -> Mapping[str, Any]:
         """The model's `config.json`; empty where it cannot be read."""
@@ -177,6 +191,42 @@ class ModelFiles:
             or on_disk.folder_of(self._models_dir, model_name) is not None
         )
 
+    def _is_pickled(self, name: str, commit: str) -> bool:
+        """Whether the weights of a hub model have to be converted, or were.
+
+        Raises:
+            ModelError, ConfigError: See `pickled.pickles_of`.
+        """
+        if conversion.is_converted(self._models_dir, name, commit):
+            return True
+        if (name, commit) not in self._pickles:
+            self._pickles[name, commit] = pickled.pickles_of(name, commit)
+        return bool(self._pickles[name, commit])
+
+    def _converted(self, name: str, commit: str, own: Path) -> Path:
+        return conversion.convert(
+            name,
+            commit,
+            self._pickles.get((name, commit), {}),
+            described=own,
+            models_dir=self._models_dir,
+            on_progress=self._on_progress,
+        )
+
+    def _completed(self, name: str, own: Path, weights: Path | None = None) -> Path:
+        """A model's folder with what it lacks by itself: converted weights, a chat template."""
+        template = missing_template(name, own)
+        if weights is None and not template:
+            return own
+        files = [one for one in own.iterdir() if one.is_file() and one.name != conversion.INDEX]
+        links = {one.name: one for one in (*files, *(weights.iterdir() if weights else ()))}
+        kind = "whole" if any(one.endswith(".safetensors") for one in links) else "described"
+        return linked_folder(
+            self._models_dir / COPIES / f"{slug(name, 'model')}-{own.name[:12]}-{kind}",
+            links=links,
+            texts={CHAT_TEMPLATE: template} if template else {},
+        )
+
     def _revision_of(self, config: QLoRAConfig) -> str:
         """The commit of a hub model; asked for once, so that all files are of the same."""
         name = config.model_name
@@ -187,7 +237,7 @@ class ModelFiles:
         return self._revisions[name]
 
 
-def _local(entry: catalog.CatalogEntry) -> str:
+def _local(entry: CatalogEntry) -> str:
     if not Path(entry.folder).is_dir():
         raise ModelError(
             f"The folder of {entry.name}, {entry.folder}, is not there.",

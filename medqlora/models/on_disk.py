@@ -6,10 +6,13 @@ For machines without a network: a folder there is used before the hub is asked, 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from medqlora.models.catalog import CATALOG, CatalogEntry
-from medqlora.models.memory_forecast import ModelShape, shape_of
+from medqlora.models.catalog import CATALOG
+from medqlora.models.catalog_entry import CatalogEntry
+from medqlora.models.memory_forecast import shape_of
 
 _CONFIG = "config.json"
 
@@ -27,7 +30,8 @@ def found(models_dir: Path) -> tuple[CatalogEntry, ...]:
     entries = []
     for config in sorted(models_dir.glob(f"[!.]*/[!.]*/{_CONFIG}")):
         name = config.parent.relative_to(models_dir).as_posix()
-        shape = _shape(config)
+        about = _described(config)
+        shape = shape_of(about)
         if name not in known and shape:
             entries.append(
                 CatalogEntry(
@@ -38,14 +42,16 @@ def found(models_dir: Path) -> tuple[CatalogEntry, ...]:
                     needs_gpu=shape.billion_parameters > 1,
                     download_gib=0.0,
                     note="Lies in this workspace.",
+                    model_type=str(about.get("model_type", "")),
                     folder=str(config.parent),
                 )
             )
     return tuple(entries)
 
 
-def _shape(config: Path) -> ModelShape | None:
+def _described(config: Path) -> Mapping[str, Any]:
     try:
-        return shape_of(json.loads(config.read_text(encoding="utf-8")))
+        about: Any = json.loads(config.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
+        return {}
+    return about if isinstance(about, dict) else {}

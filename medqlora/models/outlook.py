@@ -15,6 +15,7 @@ from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.config.setting import settings_of
 from medqlora.domain.resources import GPUInfo
 from medqlora.errors import ConfigError
+from medqlora.models.compute_dtype import choose_compute_dtype
 from medqlora.models.engine_choice import TrainingMachine, obstacle
 from medqlora.models.memory_forecast import MemoryForecast, ModelShape, forecast
 from medqlora.models.sharding_choice import choose_sharding
@@ -160,6 +161,8 @@ def outlook(
         engine=_engine(config.changed(shard_weights="no"), gpu, model_type),
     )
     config = sharding.config
+    if gpu:
+        config = choose_compute_dtype(config, model_type=model_type, gpu=gpu).config
     engine = _engine(config, gpu, model_type)
     available = gpu.total_gib if gpu else ram_gib
     expected = forecast(shape, config, engine=engine)

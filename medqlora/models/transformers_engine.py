@@ -28,7 +28,7 @@ from trl import SFTConfig, SFTTrainer
 
 from medqlora.config.qlora import QLoRAConfig
 from medqlora.errors import ModelError
-from medqlora.models import sharding
+from medqlora.models import language_part, sharding
 from medqlora.models.engine import LoadedModel
 from medqlora.models.tokenizers import load_tokenizer
 
@@ -64,11 +64,14 @@ class TransformersEngine:
             "trust_remote_code": False,
             "use_safetensors": True,
         }
-        described = _quantised_already(source, dtype)
-        if described is not None:
-            options["config"] = described
+        described = _described(source)
+        is_ready = described is not None and _is_in_4_bits(described)
+        if described is not None and is_ready:
+            options["config"] = _computing_in(dtype, described)
         elif config.quantization != "none":
             stored = options["quantization_config"] = config.configure_quantization()
+            if described is not None:
+                stored.llm_int8_skip_modules = language_part.kept_in_16_bits(described.to_dict())
             if config.is_sharded:
                 # The same bytes, called float32 as the other frozen weights are: parts are cut and
                 # gathered of weights of one type.
@@ -91,8 +94,11 @@ class TransformersEngine:
                     "needs none."
                 ),
             ) from error
-        if described is not None:
+        language_part.let_pictures_go(model)
+        if is_ready:
             compute_in(model, dtype)
+            if language_part.reads_pictures(model.config.to_dict()):
+                keep_the_rest_in(model, dtype)
         return LoadedModel(
             model=model, tokenizer=load_tokenizer(source, model_name=config.model_name)
         )
@@ -108,8 +114,11 @@ class TransformersEngine:
             use_gradient_checkpointing=config.gradient_checkpointing,
             gradient_checkpointing_kwargs={"use_reentrant": False},
         )
+        adapter = config.configure_lora_params()
+        if language_part.reads_pictures(model.config.to_dict()):
+            adapter.exclude_modules = language_part.OUTSIDE_LANGUAGE
         try:
-            return get_peft_model(prepared, config.configure_lora_params())
+            return get_peft_model(prepared, adapter)
         except ValueError as error:
             raise ModelError(
                 f"The model {config.model_name} has none of the layers "
@@ -152,23 +161,30 @@ class TransformersEngine:
         return trainer
 
 
-def _quantised_already(source: str, dtype: torch.dtype) -> PreTrainedConfig | None:
-    """The description of weights that are stored in 4 bits, set to compute in `dtype`; else None.
+def _described(source: str) -> PreTrainedConfig | None:
+    """The model's own description; None where loading will say what is wrong with it."""
+    try:
+        found: PreTrainedConfig = AutoConfig.from_pretrained(
+            source, local_files_only=True, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError):
+        return None
+    return found
+
+
+def _is_in_4_bits(described: PreTrainedConfig) -> bool:
+    stored = getattr(described, "quantization_config", None) or {}
+    return bool(stored.get("load_in_4bit"))
+
+
+def _computing_in(dtype: torch.dtype, described: PreTrainedConfig) -> PreTrainedConfig:
+    """The description of weights that are stored in 4 bits, set to compute in `dtype`.
 
     Their own description says bfloat16, which not every card has, and transformers would take that
     rather than what is passed beside it.
     """
-    try:
-        described: PreTrainedConfig = AutoConfig.from_pretrained(
-            source, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError):
-        return None  # loading says what is wrong
-    stored = getattr(described, "quantization_config", None) or {}
-    if not stored.get("load_in_4bit"):
-        return None
     described.quantization_config = {
-        **stored,
+        **described.quantization_config,
         "bnb_4bit_compute_dtype": str(dtype).removeprefix("torch."),
     }
     return described
@@ -180,6 +196,17 @@ def compute_in(model: Any, dtype: torch.dtype) -> None:
         if isinstance(module, Linear4bit):
             module.compute_dtype = dtype
             module.weight.quant_state.dtype = dtype  # type: ignore[attr-defined]
+
+
+def keep_the_rest_in(model: Any, dtype: torch.dtype) -> None:
+    """Casts what is not in 4 bits to `dtype`.
+
+    transformers 5.17 leaves what it renames of ready 4-bit weights in the files' own type, and it
+    renames all of a model that also reads pictures.
+    """
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
 
 
 def keep_adapter_in_float32(model: Any) -> None:

@@ -20,6 +20,12 @@ import numpy as np
 
 from medqlora.config.qlora import TARGET_MODULES
 from medqlora.errors import ModelError
+from medqlora.models.language_part import (
+    OUTSIDE_LANGUAGE,
+    layers_name,
+    reads_pictures,
+    text_part,
+)
 from medqlora.persistence.archive import WAY_OUT
 
 MAX_HEADER_BYTES: Final = 4_000_000
@@ -33,7 +39,7 @@ _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
     **dict.fromkeys(
         (
             *("alora_invocation_tokens", "alpha_pattern", "arrow_config", "auto_mapping"),
-            *("corda_config", "ensure_weight_tying", "eva_config", "exclude_modules"),
+            *("corda_config", "ensure_weight_tying", "eva_config"),
             *("fan_in_fan_out", "kasa_config", "layer_replication", "layers_pattern"),
             *("layers_to_transform", "loftq_config", "lora_bias", "lora_ga_config"),
             *("megatron_config", "modules_to_save", "monteclora_config", "rank_pattern"),
@@ -42,6 +48,7 @@ _INERT: Final[Mapping[str, tuple[Any, ...]]] = {
         ),
         _OFF,
     ),
+    "exclude_modules": (*_OFF, OUTSIDE_LANGUAGE),  # the one pattern that is known to end
     "megatron_core": (None, "megatron.core"),
     "qalora_group_size": (None, 16),
     "bias": ("none",),
@@ -54,10 +61,6 @@ _READ: Final = ("base_model_name_or_path", "r", "lora_alpha", "lora_dropout", "t
 _ALSO: Final = ("use_rslora", "peft_version", "revision")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-_TENSOR = re.compile(
-    r"base_model\.model\.model\.layers\.(0|[1-9]\d{0,3})\.(?:self_attn|mlp)\."
-    r"([a-z]{1,4}_proj)\.lora_([AB])\.weight"
-)
 _DTYPES: Final = {"F32": 4, "F16": 2, "BF16": 2}
 
 
@@ -83,8 +86,13 @@ class ForeignAdapter:
     use_rslora: bool
     revision: str
 
-    def to_peft(self, base_model: str) -> dict[str, Any]:
-        """PEFT's own configuration with nothing else in it."""
+    def to_peft(self, base_model: str, base: Mapping[str, Any]) -> dict[str, Any]:
+        """PEFT's own configuration with nothing else in it.
+
+        Args:
+            base_model: Name of the base model.
+            base: The base model's own `config.json`.
+        """
         return {
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
@@ -93,6 +101,7 @@ class ForeignAdapter:
             "lora_alpha": self.alpha,
             "lora_dropout": self.dropout,
             "target_modules": list(self.target_modules),
+            **({"exclude_modules": OUTSIDE_LANGUAGE} if reads_pictures(base) else {}),
             "use_rslora": self.use_rslora,
             "bias": "none",
             "inference_mode": True,
@@ -167,13 +176,13 @@ def check_weights(file: Path, adapter: ForeignAdapter, base: Mapping[str, Any]) 
 
 def _expected(adapter: ForeignAdapter, base: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
     """Name and shape of every tensor that the adapter has to have."""
-    text = base.get("text_config", base)
     try:
+        text = text_part(base)
         hidden, inner = int(text["hidden_size"]), int(text["intermediate_size"])
         layers, heads = int(text["num_hidden_layers"]), int(text["num_attention_heads"])
         head = int(text.get("head_dim") or hidden // heads)
         pairs = int(text.get("num_key_value_heads") or heads)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _refusal("The base model's shape is not known here.") from error
     sizes = {
         "q_proj": (hidden, heads * head),
@@ -188,7 +197,7 @@ def _expected(adapter: ForeignAdapter, base: Mapping[str, Any]) -> dict[str, tup
     for layer in range(layers):
         for module in adapter.target_modules:
             block = "self_attn" if module in ("q_proj", "k_proj", "v_proj", "o_proj") else "mlp"
-            place = f"base_model.model.model.layers.{layer}.{block}.{module}"
+            place = f"base_model.model.{layers_name(base)}.layers.{layer}.{block}.{module}"
             inputs, outputs = sizes[module]
             expected[f"{place}.lora_A.weight"] = (adapter.rank, inputs)
             expected[f"{place}.lora_B.weight"] = (outputs, adapter.rank)

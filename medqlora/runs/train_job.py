@@ -83,8 +83,11 @@ def _train(job: Job, monitor: MemoryMonitor) -> Outcome:
         models_dir=Path(job.spec.models_dir), on_progress=job.report_phase
     )
     with main_process_first():
-        sharding = loader.choose_sharding(config)
+        computed = loader.choose_compute_dtype(config)
+        sharding = loader.choose_sharding(computed.config)
     config = agreed(sharding.config)
+    if computed.reason:
+        job.report_phase(computed.reason)
     if config.is_sharded:
         job.report_phase(sharding.reason)
     _say_whose_weights(job)

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import psutil
 
 from medqlora.colab.resources import ColabResourceDetector
-from medqlora.config.lora import LoRAParameterOptimizer
-from medqlora.config.presets import suited_to_card, suited_to_size
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
-from medqlora.config.quantization import QuantizationManager
-from medqlora.domain.resources import Choice, EnvironmentConfig, GPUInfo
+from medqlora.domain.resources import EnvironmentConfig
 from medqlora.errors import ModelError
-from medqlora.models import catalog, embedded, hub, on_disk, outlook
-from medqlora.models.catalog import CatalogEntry, check_id
+from medqlora.models import catalog, conversion, embedded, hub, on_disk, outlook, pickled
+from medqlora.models.catalog import check_id
+from medqlora.models.catalog_entry import CatalogEntry
 from medqlora.models.compatibility import CompatibilityReport, ModelCompatibilityChecker
 from medqlora.models.four_bit_copy import ExpectedDownload, expected_download
 from medqlora.models.memory_forecast import ModelShape, shape_of, typical_shape
 from medqlora.models.outlook import MemoryOutlook
-from medqlora.models.sharding_choice import choose_sharding
 from medqlora.persistence.workspace import Workspace
+from medqlora.services.suggestion import (
+    Suggestion,
+    suited_to_card,
+    suited_to_number,
+    suited_to_size,
+)
 
 __all__ = [
     "CatalogEntry",
@@ -34,19 +36,6 @@ __all__ = [
     "MemoryOutlook",
     "Suggestion",
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Suggestion:
-    """Settings to start from.
-
-    Attributes:
-        config: The settings.
-        choices: What was chosen and why, for the user to read.
-    """
-
-    config: QLoRAConfig
-    choices: tuple[Choice, ...]
 
 
 class ConfigurationService:
@@ -59,6 +48,7 @@ class ConfigurationService:
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._described: dict[str, Mapping[str, Any]] = {}
+        self._is_pickled: dict[str, bool] = {}
 
     def environment(self) -> EnvironmentConfig:
         """The machine; looked at once."""
@@ -91,14 +81,16 @@ class ConfigurationService:
         folder = on_disk.folder_of(self._workspace.models, model_name)
         if folder:
             return checker.check(folder, config=settings, name=model_name)
-        if catalog.entry_for(model_name) or model_name in catalog.UNUSABLE:
+        if catalog.entry_for(model_name):
+            if pickled.is_listed(model_name):
+                pickled.require_allowed(model_name)
             return checker.check(model_name, config=settings)
         revision = hub.newest_revision(model_name)
         described = hub.fetch_description(model_name, revision)
         self._described[model_name] = hub.fetch_config(model_name, revision)
         report = checker.check(described, config=settings, name=model_name)
         if report.is_anywhere:
-            hub.require_safetensors(model_name, revision)
+            self._is_pickled[model_name] = bool(pickled.pickles_of(model_name, revision))
         return report
 
     def download(self, config: QLoRAConfig) -> ExpectedDownload:
@@ -112,7 +104,13 @@ class ConfigurationService:
         shape = self._shape(name)
         if is_here or shape is None:
             return ExpectedDownload(gib=0.0, message="")
-        return expected_download(config, shape)
+        kept = config.model_revision or hub.last_kept(name)
+        if conversion.is_converted(self._workspace.models, name, kept):
+            return ExpectedDownload(gib=0.0, message="Its converted weights are on this machine.")
+        fetched = expected_download(config, shape)
+        if not self._is_pickled.get(name, pickled.is_listed(name)):
+            return fetched
+        return ExpectedDownload(gib=fetched.gib, message=f"{fetched.message} {pickled.ABOUT}")
 
     def memory(
         self, config: QLoRAConfig, *, card: str | None = None, billion_parameters: float = 0.0
@@ -153,7 +151,7 @@ class ConfigurationService:
 
     def smallest_card(self, model_name: str) -> str | None:
         """The smallest card on which a model of `models()` trains; None where it is not known."""
-        entry = next((one for one in self.models() if one.name == model_name), None)
+        entry = self._entry(model_name)
         if entry is None:
             return None
         return outlook.smallest_card(entry.shape, model_type=entry.model_type or None)
@@ -174,25 +172,21 @@ class ConfigurationService:
         choices = list(self._environment.choices)
         shape = self._shape(model_name)
         if shape:
-            sized = self._suited_to_size(config, shape.billion_parameters, num_train)
+            sized = suited_to_size(
+                config, shape.billion_parameters, num_train, gpu=self._environment.gpu
+            )
             config = sized.config
             choices += sized.choices
         gpu = self._environment.gpu
         if gpu and shape:
-            several = self._suited_to_number(config, gpu, shape)
+            several = suited_to_number(config, gpu, shape, engine=self._environment.engine)
             config = several.config
             choices += several.choices
-        changes = suited_to_card(config, gpu)
         if gpu:
-            choices += [
-                Choice(
-                    name=name,
-                    value=str(value),
-                    reason=f"Chosen for {gpu.total_gib:.0f} GiB of {gpu.name}.",
-                )
-                for name, value in changes.items()
-            ]
-        return Suggestion(config=config.changed(**changes), choices=tuple(choices))
+            suited = suited_to_card(config, gpu, self._model_type(model_name))
+            config = suited.config
+            choices += suited.choices
+        return Suggestion(config=config, choices=tuple(choices))
 
     def complete(self, values: Mapping[str, Any], *, num_train: int | None = None) -> QLoRAConfig:
         """Settings from a file; those that are not given are what suits.
@@ -220,9 +214,16 @@ class ConfigurationService:
         """
         return QLoRAConfig.from_dict(values)
 
+    def _entry(self, model_name: str) -> CatalogEntry | None:
+        return next((one for one in self.models() if one.name == model_name), None)
+
     def _shape(self, model_name: str) -> ModelShape | None:
-        entry = next((one for one in self.models() if one.name == model_name), None)
+        entry = self._entry(model_name)
         return entry.shape if entry else shape_of(self._described.get(model_name, {}))
+
+    def _model_type(self, model_name: str) -> str | None:
+        entry, described = self._entry(model_name), self._described.get(model_name, {})
+        return entry.model_type if entry else described.get("model_type")
 
     def _about(self, model_name: str) -> Mapping[str, Any]:
         """A model's `config.json`: from the disk, from the package, or from the hub."""
@@ -242,45 +243,6 @@ class ConfigurationService:
             revision = hub.newest_revision(model_name)
             self._described[model_name] = hub.fetch_config(model_name, revision)
         return self._described[model_name]
-
-    def _suited_to_size(
-        self, config: QLoRAConfig, billion: float, num_train: int | None
-    ) -> Suggestion:
-        preset = suited_to_size(billion)
-        lora = LoRAParameterOptimizer().suggest(billion, num_train=num_train)
-        stored = QuantizationManager(self._environment.gpu).choose(billion)
-        return Suggestion(
-            config=config.changed(
-                rank=lora.rank,
-                alpha=lora.alpha,
-                quantization=stored.quantization,
-                double_quantization=stored.double_quantization,
-                learning_rate=preset.learning_rate,
-                num_train_epochs=preset.num_train_epochs,
-            ),
-            choices=(
-                *lora.choices,
-                *stored.choices,
-                Choice(
-                    name="learning_rate", value=f"{preset.learning_rate:g}", reason=preset.reason
-                ),
-            ),
-        )
-
-    def _suited_to_number(self, config: QLoRAConfig, gpu: GPUInfo, shape: ModelShape) -> Suggestion:
-        """All cards of the machine for a model that does not fit one; the entries a step stay."""
-        several = config.changed(
-            num_processes=gpu.count,
-            per_device_train_batch_size=max(config.per_device_train_batch_size // gpu.count, 1),
-        )
-        engine = self._environment.engine
-        found = choose_sharding(several, shape, gpu=gpu, engine=engine)
-        if not found.config.is_sharded:
-            return Suggestion(config=config, choices=())
-        return Suggestion(
-            config=several,
-            choices=(Choice(name="num_processes", value=str(gpu.count), reason=found.reason),),
-        )
 
     @cached_property
     def _environment(self) -> EnvironmentConfig:

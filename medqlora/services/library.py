@@ -67,9 +67,11 @@ class LibraryService:
             config = _settings(adapter, name)
             if not files.is_local(name) and name == adapter.base_model:
                 config = config.changed(model_revision=adapter.revision)
-            check_weights(staging / WEIGHTS, adapter, self._described(config))
+            base = self._described(config)
+            check_weights(staging / WEIGHTS, adapter, base)
+            write_json(staging / CONFIG, adapter.to_peft(name, base))
             chosen = files.choose_weights(config)
-            return self._kept(staging, adapter, chosen.config)
+            return self._kept(staging, chosen.config)
 
     def export(self, run: RunDirectory, folder: Path) -> Path:
         """Writes the adapter of a run as a zip file into `folder` and returns the file.
@@ -109,9 +111,8 @@ class LibraryService:
         base = files.folder(config)
         return merge(run.adapter, base, folder / run.run_id, on_progress=on_progress)
 
-    def _kept(self, staging: Path, adapter: ForeignAdapter, config: QLoRAConfig) -> str:
+    def _kept(self, staging: Path, config: QLoRAConfig) -> str:
         name = config.model_name
-        write_json(staging / CONFIG, adapter.to_peft(name))
         write_json(
             staging / METADATA,
             {

@@ -15,7 +15,7 @@ from medqlora.data.loader import MedicalDatasetLoader
 from medqlora.evaluation.comparator import ResponseComparator
 from medqlora.evaluation.metrics import METRICS, TextMetric
 from medqlora.models import catalog
-from medqlora.models.catalog import CatalogEntry
+from medqlora.models.catalog_entry import CatalogEntry
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_forecast import typical_shape
 from medqlora.persistence.cloud import BACKENDS, CloudStorageInterface

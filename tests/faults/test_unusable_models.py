@@ -17,6 +17,7 @@ import pytest
 
 from tests.colab.stand_ins import PYNVML
 from tests.models.hub_stand_in import GATED_ORIGINAL, LISTED, ModelHub, model_hub
+from tests.models.pickled_models import described
 
 ROOT = Path(__file__).parents[2]
 START = """
@@ -74,12 +75,14 @@ def test_what_the_hubs_small_files_say_is_enough_to_refuse(
         "someone/gated": ("accepted its terms", "HF_TOKEN"),
         GATED_ORIGINAL: ("accepted its terms", f"choose {LISTED}, a copy of it"),
         "someone/plain": ("someone/plain has no chat template", "Choose "),
-        "someone/pickled": (".bin files only", "safetensors"),
+        "someone/pickled": (".bin files only", "MEDQLORA_PICKLED_WEIGHTS=any"),
+        "someone/other-format": (".gguf, .pth files only", "safetensors"),
         "someone/encoder": ("does not continue text", "Choose "),
         "someone/weights-only": ("no config.json", "safetensors"),
-        "BioMistral/BioMistral-7B": ("pickle only", "Choose "),
     }
     with model_hub(tiny_model) as hub:
+        other = {**described(tiny_model), "consolidated.00.pth": b"x", "q4.gguf": b"x"}
+        hub.publish("someone/other-format", other)
         said = refused(hub, tmp_path, qa_file, *expected)
     for (name, (problem, way_out)), one in zip(expected.items(), said, strict=True):
         assert problem in one["message"], name
@@ -133,7 +136,6 @@ def test_a_forecast_is_not_made_of_a_model_that_no_machine_could_train(
         "someone/pickled": "not as safetensors",
         "someone/encoder": "does not continue text",
         "someone/gated": "accepted its terms",
-        "BioMistral/BioMistral-7B": "pickle only",
         "someone/tiny": "",
         "unsloth/medgemma-27b-text-it": "",  # too large for the card, which is what is asked
     }

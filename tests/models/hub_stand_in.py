@@ -59,6 +59,10 @@ class ModelHub:
     commits: dict[str, dict[str, dict[str, bytes]]]
     weights: list[str] = field(default_factory=list)
 
+    def publish(self, name: str, files: Mapping[str, bytes]) -> None:
+        """A model called `name` appears, or has these files from now on."""
+        self.commits[COMMIT][name] = dict(files)
+
     def add_copy(self, files: Mapping[str, bytes]) -> None:
         """Publishes `files` as the 4-bit copy of the listed model."""
         self.commits[COMMIT][LISTED_COPY] = dict(files)
@@ -96,7 +100,8 @@ class _Hub(BaseHTTPRequestHandler):
             {"type": "file", "path": one, "size": len(kept), "oid": hashlib.sha1(kept).hexdigest()}
             for one, kept in files.items()
         ]
-        about = {"id": name, "sha": commit, "siblings": [{"rfilename": one} for one in files]}
+        siblings = [{"rfilename": one, "size": len(kept)} for one, kept in files.items()]
+        about = {"id": name, "sha": commit, "siblings": siblings}
         self._answer(200, json.dumps(tree if is_tree else about).encode(), {}, commit)
 
     def _give(self, path: str) -> None:
@@ -110,7 +115,7 @@ class _Hub(BaseHTTPRequestHandler):
         elif file not in files:
             self._answer(404, b"", {"X-Error-Code": "EntryNotFound"}, commit)
         else:
-            if self.command == "GET" and file.endswith(".safetensors"):
+            if self.command == "GET" and file.endswith((".safetensors", ".bin")):
                 self.hub.weights.append(f"{name}/{file}")
             tag = hashlib.sha256(files[file]).hexdigest()
             self._answer(200, files[file], {"ETag": f'"{tag}"'}, commit)

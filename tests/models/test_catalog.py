@@ -13,12 +13,12 @@ import pytest
 from medqlora.config.qlora import EMBEDDED_MODEL, QLoRAConfig
 from medqlora.domain.resources import GPUInfo
 from medqlora.models import embedded
-from medqlora.models.catalog import CATALOG, UNUSABLE, CatalogEntry
-from medqlora.models.compatibility import ModelCompatibilityChecker
+from medqlora.models.catalog import CATALOG
+from medqlora.models.catalog_entry import CatalogEntry
 from medqlora.models.memory_forecast import shape_of, typical_shape
 from medqlora.models.outlook import CARDS, DEFAULT_MODELS, default_model, outlook, smallest_card
 
-FROM_HUB = [one for one in CATALOG if one.needs_gpu]
+FROM_HUB = [one for one in CATALOG if one.four_bit_copy]
 
 
 @pytest.fixture(scope="module")
@@ -95,16 +95,3 @@ def test_the_smallest_card_follows_from_the_forecast() -> None:
     assert sizes[-1] is None
     order = [*CARDS, None]
     assert sizes == sorted(sizes, key=order.index)
-
-
-@pytest.mark.parametrize("name", UNUSABLE)
-def test_a_known_model_that_cannot_be_trained_is_refused_with_what_can(
-    name: str, tiny_model: Path
-) -> None:
-    checker = ModelCompatibilityChecker(gpu=CARDS["T4"], available_ram_gib=11)
-    about = {"architectures": ["LlamaForCausalLM"], "_name_or_path": name}
-    report = checker.check(about)
-    assert not report.is_compatible
-    assert UNUSABLE[name] in report.problems[0]
-    assert report.alternatives
-    assert checker.check(tiny_model).is_compatible

@@ -17,20 +17,32 @@ ROOT = Path(__file__).parents[2]
 Facts = dict[str, Any]
 
 
-@pytest.fixture(scope="module", params=["transformers", "unsloth"])
-def facts(
-    request: pytest.FixtureRequest, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Facts:
-    command = [sys.executable, "-m", "tests.models.contract_run", request.param, str(tiny_model)]
-    work_dir = tmp_path_factory.mktemp(request.param)
+LAYERS = {"tiny_model": 14, "tiny_picture_model": 21}
+"""Linear layers of each model that text passes through."""
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("transformers", "tiny_model"),
+        ("unsloth", "tiny_model"),
+        ("transformers", "tiny_picture_model"),
+    ],
+    ids="-".join,
+)
+def facts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Facts:
+    engine, model = request.param
+    folder = request.getfixturevalue(model)
+    command = [sys.executable, "-m", "tests.models.contract_run", engine, str(folder)]
+    work_dir = tmp_path_factory.mktemp(engine)
     done = subprocess.run(
         [*command, str(work_dir)], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-3000:]
     [line] = [line for line in done.stdout.splitlines() if line.startswith("FACTS ")]
     found: Facts = json.loads(line.removeprefix("FACTS "))
-    assert found["engine"] == request.param
-    return found
+    assert found["engine"] == engine
+    return {**found, "num_layers": LAYERS[model]}
 
 
 def test_a_process_holds_one_engine_alone(facts: Facts) -> None:
@@ -38,7 +50,7 @@ def test_a_process_holds_one_engine_alone(facts: Facts) -> None:
 
 
 def test_the_base_is_in_four_bits_and_only_the_adapter_learns(facts: Facts) -> None:
-    assert facts["num_4bit_layers"] == 14
+    assert facts["num_4bit_layers"] == facts["num_layers"]
     assert facts["trained_are_lora"]
 
 

@@ -16,7 +16,7 @@ from medqlora.domain.events import Event, PhaseChanged, RunStarted, RunWarned
 from medqlora.domain.jobs import JobSpec
 from medqlora.domain.snapshot import RunSnapshot, apply
 from medqlora.models import catalog, engine_choice
-from medqlora.models.catalog import CatalogEntry
+from medqlora.models.catalog_entry import CatalogEntry
 from medqlora.models.loader import QuantizedModelLoader
 from medqlora.models.memory_forecast import typical_shape
 from medqlora.persistence.workspace import Workspace

@@ -13,7 +13,7 @@ import pytest
 from tests.architecture.test_layers import ROOT, name_of, parsed, product_files
 
 # Resuming reads the optimizer files of our own checkpoints, whose hashes were recorded, by way of
-# the trainer; nothing of ours calls these.
+# the trainer; nothing of ours calls these but the process that converts pickled weights of the hub.
 UNPICKLING = {
     "pickle",
     "cPickle",
@@ -24,6 +24,7 @@ UNPICKLING = {
     "shelve",
     "jsonpickle",
 }
+CONVERTING = "medqlora/models/unpickling.py"
 LOADING_CALLS = ("torch.load", "np.load", "numpy.load", "pd.read_pickle", "pandas.read_pickle")
 RUNNING_CALLS = ("eval", "exec", "compile", "__import__")
 
@@ -41,7 +42,7 @@ def test_nothing_is_unpickled_or_run_from_text(file: Path) -> None:
             assert node.module.split(".")[0] not in UNPICKLING
     for call in calls(file):
         name = ast.unparse(call.func)
-        assert name not in LOADING_CALLS
+        assert name not in LOADING_CALLS or name_of(file) == CONVERTING
         assert name not in RUNNING_CALLS
         assert not name.endswith((".extractall", ".unpack_archive"))
         for keyword in call.keywords:
@@ -88,6 +89,22 @@ def test_nothing_is_fetched_but_at_a_revision() -> None:
             is_here = given.get("local_files_only") == "True"
             assert is_pinned or is_here or (file.name, name) in GIVEN_A_FOLDER, name_of(file)
     assert seen >= 10
+
+
+def test_the_one_place_that_unpickles_is_confined_before_and_takes_weights_only() -> None:
+    tree = parsed(ROOT / CONVERTING)
+    found = [one for one in ast.walk(tree) if isinstance(one, ast.Call)]
+    lines = {ast.unparse(one.func): one.lineno for one in found}
+    [loading] = [one for one in found if ast.unparse(one.func) == "torch.load"]
+    assert "weights_only=True" in ast.unparse(loading)
+    assert lines["confine"] < lines["_is_plain"] < loading.lineno
+    assert lines["torch.serialization.get_unsafe_globals_in_checkpoint"] < loading.lineno
+    importing = [
+        name_of(file)
+        for file in product_files()
+        if "import unpickling" in (text := file.read_text()) or ", unpickling" in text
+    ]
+    assert importing == ["medqlora/models/conversion.py"]  # for its name and its exit codes
 
 
 def test_weights_are_fetched_as_safetensors_alone() -> None:

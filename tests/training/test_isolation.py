@@ -50,9 +50,13 @@ def losses(events: list[Event]) -> list[float]:
     return [one.loss for one in events if isinstance(one, StepLogged)]
 
 
-def test_without_padding_the_same_is_learned(tiny_model: Path, tmp_path: Path) -> None:
-    padded = train(tiny_model, tmp_path, padding_free=False)
-    flat = train(tiny_model, tmp_path, padding_free=True)
+@pytest.mark.parametrize("model", ["tiny_model", "tiny_picture_model"])
+def test_without_padding_the_same_is_learned(
+    model: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = request.getfixturevalue(model)
+    padded = train(folder, tmp_path, padding_free=False)
+    flat = train(folder, tmp_path, padding_free=True)
     told = [one.phase for one in flat if isinstance(one, PhaseChanged)]
     assert any("cannot see each other" in one for one in told)
     assert len(losses(flat)) == CONFIG.max_steps
