@@ -105,7 +105,7 @@ def test_a_run_that_goes_on_comes_first_then_datasets_then_runs_that_are_over(
     over.stop(0)
     live = FakeRun.begin(workspace)
     write_dataset(workspace)
-    (workspace.datasets / ".preparing-x").mkdir()
+    (workspace.datasets / ".unfinished-x").mkdir()
     (workspace.datasets / "half").mkdir()  # without a card it is none
     backlog = MirrorBacklog(workspace, StorageAddress("local", "/somewhere"))
     backlog.look()
