@@ -46,8 +46,10 @@ def forecast(options: argparse.Namespace) -> Result:
     values.pop("dataset", None)
     if options.model:
         values["model_name"] = options.model
-    config = service.build(values)
-    if not options.billion:  # of a size alone nothing else is known
+    if options.billion:  # of a size alone nothing else is known
+        config = service.build(values)
+    else:
+        config = service.complete(values, card=options.gpu)  # as `train` would
         report = service.compatibility(config.model_name, config, card=options.gpu)
         if not report.is_anywhere:
             report.require()
@@ -61,6 +63,7 @@ def forecast(options: argparse.Namespace) -> Result:
         "total_gib": total,
         "message": found.message,
         "download": asdict(fetched),
+        "config": config.to_dict(),
     }, 0
 
 

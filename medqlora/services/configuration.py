@@ -157,27 +157,30 @@ class ConfigurationService:
         return outlook.smallest_card(entry.shape, model_type=entry.model_type or None)
 
     def defaults(
-        self, model_name: str = EMBEDDED_MODEL, *, num_train: int | None = None
+        self,
+        model_name: str = EMBEDDED_MODEL,
+        *,
+        num_train: int | None = None,
+        card: str | None = None,
     ) -> Suggestion:
         """Settings that suit a model, this machine and the number of training entries.
 
         Args:
             model_name: The base model.
             num_train: Training entries, or None while there is no dataset.
+            card: A name of `models.outlook.CARDS` in place of this machine's.
 
         Raises:
-            ConfigError: `num_train` is below 1.
+            ConfigError: `num_train` is below 1, or there is no such card.
         """
         config = QLoRAConfig(model_name)
+        gpu = outlook.card(card) if card else self._environment.gpu
         choices = list(self._environment.choices)
         shape = self._shape(model_name)
         if shape:
-            sized = suited_to_size(
-                config, shape.billion_parameters, num_train, gpu=self._environment.gpu
-            )
+            sized = suited_to_size(config, shape.billion_parameters, num_train, gpu=gpu)
             config = sized.config
             choices += sized.choices
-        gpu = self._environment.gpu
         if gpu and shape:
             several = suited_to_number(config, gpu, shape, engine=self._environment.engine)
             config = several.config
@@ -188,20 +191,23 @@ class ConfigurationService:
             choices += suited.choices
         return Suggestion(config=config, choices=tuple(choices))
 
-    def complete(self, values: Mapping[str, Any], *, num_train: int | None = None) -> QLoRAConfig:
+    def complete(
+        self, values: Mapping[str, Any], *, num_train: int | None = None, card: str | None = None
+    ) -> QLoRAConfig:
         """Settings from a file; those that are not given are what suits.
 
         Args:
             values: What the file says.
             num_train: Training entries, or None while there is no dataset.
+            card: As in `defaults`.
 
         Raises:
-            ConfigError: A setting is unknown or not allowed.
+            ConfigError: A setting is unknown or not allowed, or there is no such card.
             ModelError: The model's name cannot be one.
         """
         model_name = QLoRAConfig.from_dict(values).model_name
         check_id(model_name)
-        suited = self.defaults(model_name, num_train=num_train).config.to_dict()
+        suited = self.defaults(model_name, num_train=num_train, card=card).config.to_dict()
         if "rank" in values and "alpha" not in values:
             suited["alpha"] = 2 * int(values["rank"])
         return QLoRAConfig.from_dict({**suited, **values})
