@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from transformers import GenerationConfig
 
 from medqlora.data.tokenizer import IGNORED_LABEL, MedicalTokenizer
 from medqlora.domain.dataset import MedicalDataEntry
@@ -20,6 +22,12 @@ ENTRIES = (
     MedicalDataEntry(question="Which?", answer="<5 mg: none\n- two\n- three"),
     MedicalDataEntry(question="Answer: what?", answer="Question: that."),
 )
+
+
+def ends_of(tokenizer: Any, *, named: list[int] | int | None = None) -> list[int]:
+    """What ends an answer of a model whose `generation_config.json` names these tokens."""
+    model = SimpleNamespace(generation_config=GenerationConfig(eos_token_id=named))
+    return _end_tokens(model, tokenizer)
 
 
 @pytest.fixture
@@ -55,7 +63,7 @@ def test_it_needs_no_token_that_the_model_lacks(tokenizer: Any) -> None:
     num_known = len(tokenizer)
     MedicalTokenizer(tokenizer, max_seq_length=512).encode(ENTRIES[0])
     assert len(tokenizer) == num_known
-    assert _end_tokens(tokenizer) == [tokenizer.eos_token_id]
+    assert ends_of(tokenizer) == [tokenizer.eos_token_id]
     turns = [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "One?"},
@@ -74,11 +82,17 @@ def test_llama_3_learns_to_end_its_turn_and_its_text(llama_3: Any) -> None:
     learned = [one for one in encoded.labels if one != IGNORED_LABEL]
     assert llama_3.decode(learned) == f"{ENTRIES[0].answer}<|eot_id|><|end_of_text|>"
     ends = llama_3.convert_tokens_to_ids(["<|eot_id|>", "<|end_of_text|>"])
-    assert _end_tokens(llama_3) == sorted(ends)  # the base model says the first alone
+    assert ends_of(llama_3) == sorted(ends)  # the base model says the first alone
 
 
 def test_a_turn_that_ends_as_the_text_does_ends_once(llama_3: Any) -> None:
     llama_3.eos_token = "<|eot_id|>"
     encoded = MedicalTokenizer(llama_3, max_seq_length=512).encode(ENTRIES[0])
     assert llama_3.decode(encoded.input_ids).endswith("airways.<|eot_id|>")
-    assert _end_tokens(llama_3) == [llama_3.eos_token_id]
+    assert ends_of(llama_3) == [llama_3.eos_token_id]
+
+
+def test_what_the_model_names_ends_an_answer_too(llama_3: Any) -> None:
+    said = llama_3.convert_tokens_to_ids(["<|eot_id|>", "<|end_of_text|>"])
+    assert ends_of(llama_3, named=[7, said[0]]) == sorted({7, *said})
+    assert ends_of(llama_3, named=7) == sorted({7, *said})
