@@ -16,6 +16,9 @@ _OUT_OF_MEMORY_WORDS = (
     "can't allocate memory",
     "Cannot allocate memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
+    "bad_alloc",  # C++, in the threads of a backward pass
+    "could not create a memory",  # oneDNN, on the CPU
+    "could not create a primitive",
 )
 _NO_KERNEL_WORDS = "no kernel image is available"
 _OWN_FAULT_WORDS = "device-side assert"
